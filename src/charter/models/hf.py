@@ -1,0 +1,259 @@
+"""A causal LM held in this process through transformers: text, option likelihoods, activations.
+
+Owns: loading (embedded, hub name or folder, with or without adapters), chat rendering, and
+batching. The token loop is `generation`, the prefix sharing is `scoring`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from charter.errors import ModelError, boundary
+from charter.models import embedded
+from charter.models.generation import TokenRequest, sample
+from charter.models.scoring import Tree, batches, lay_out
+from charter.records import Completion, Message, Request
+
+_LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError)
+
+
+class HFModel:
+    """A local causal LM with its tokenizer. Satisfies `records.Model` and `records.ChoiceModel`.
+
+    Args:
+        net: the network, in eval mode.
+        tokenizer: with a chat template.
+        identity: name and revision digest, as it will stand in records.
+        batch_rows: rows sampled together.
+        batch_tokens: tokens of a scoring batch.
+    """
+
+    def __init__(
+        self,
+        net: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        identity: str,
+        *,
+        batch_rows: int = 48,
+        batch_tokens: int = 3072,
+    ) -> None:
+        self.net, self.tokenizer, self._identity = net, tokenizer, identity
+        self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
+
+    @property
+    def identity(self) -> str:
+        """Name and revision."""
+        return self._identity
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return int(self.net.config.hidden_size)
+
+    @property
+    def layers(self) -> int:
+        """Number of transformer blocks."""
+        return int(self.net.config.num_hidden_layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self.net.device
+
+    def render(self, messages: Sequence[Message], *, open_answer: bool = True) -> list[int]:
+        """Token ids of a conversation in the model's own chat format.
+
+        Args:
+            messages: the conversation.
+            open_answer: end with the header of an assistant turn, so that an answer may follow.
+        """
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        ids = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=open_answer, return_dict=False
+        )
+        return [int(token) for token in ids]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text, no special tokens added or recognised.
+
+        Untrusted text that spells out a control token must stay text.
+        """
+        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+        return [int(token) for token in encoded["input_ids"]]
+
+    def end_ids(self) -> list[int]:
+        """Tokens that end an answer."""
+        eos = getattr(self.net.generation_config, "eos_token_id", None)
+        ids = eos if isinstance(eos, list) else [eos]
+        return [int(i) for i in {*ids, self.tokenizer.eos_token_id} if i is not None]
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion a request, in order; rows of like length are sampled together."""
+        rows = [TokenRequest(self.render(r.messages), r.sampling, r.seed) for r in requests]
+        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), i))
+        done: dict[int, Completion] = {}
+        for start in range(0, len(order), self.batch_rows):
+            group = order[start : start + self.batch_rows]
+            results = sample(self.net, [rows[i] for i in group], end_ids=self.end_ids())
+            for index, result in zip(group, results, strict=True):
+                text = self.tokenizer.decode(result.ids, skip_special_tokens=True)
+                finish = "stop" if result.ended else "length"
+                done[index] = Completion(text.strip(), len(result.ids), finish)
+        return [done[index] for index in range(len(rows))]
+
+    @torch.inference_mode()
+    def choice_logprobs(
+        self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
+    ) -> list[list[float]]:
+        """See `records.ChoiceModel`; all suffixes share one pass over the prefix."""
+        stem = self.render(prefix[:-1], open_answer=False) if len(prefix) > 1 else []
+        stem += self._open_user_turn(prefix[-1], bool(stem))
+        close = self._between_user_and_answer()
+        tree = Tree(tuple(stem), tuple(tuple(self.encode(s) + close) for s in suffixes))
+        batch = lay_out([tree], self.device)
+        ends = [span.stop - 1 for span in tree.spans()]
+        hidden = self._backbone()(
+            input_ids=batch.input_ids,
+            position_ids=batch.position_ids,
+            attention_mask=batch.attention_mask,
+            use_cache=False,
+        ).last_hidden_state[0, ends]
+        logits = self.net.get_output_embeddings()(hidden).float().log_softmax(-1)
+        columns = [self.encode(option)[0] for option in options]
+        return [[float(row[c]) for c in columns] for row in logits]
+
+    @torch.inference_mode()
+    def activations(
+        self,
+        trees: Sequence[Tree],
+        reduce: Callable[[tuple[torch.Tensor, ...], int, slice], torch.Tensor],
+    ) -> list[list[torch.Tensor]]:
+        """Hidden states of every branch of every tree, reduced as they are made.
+
+        Args:
+            trees: rows to run.
+            reduce: called with the hidden states of all layers (each [B, T, D]), the row, and the
+                span of one branch; what it returns is kept.
+
+        Returns:
+            for each tree, one reduced tensor a branch.
+        """
+        kept: dict[int, list[torch.Tensor]] = {}
+        for group in batches([len(tree) for tree in trees], max_tokens=self.batch_tokens):
+            batch = lay_out([trees[i] for i in group], self.device)
+            states = self._backbone()(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids,
+                attention_mask=batch.attention_mask,
+                use_cache=False,
+                output_hidden_states=True,
+            ).hidden_states
+            for row, index in enumerate(group):
+                kept[index] = [reduce(states, row, span) for span in trees[index].spans()]
+        return [kept[index] for index in range(len(trees))]
+
+    def _backbone(self) -> Any:
+        """The network without its vocabulary head."""
+        net = self.net.get_base_model() if isinstance(self.net, PeftModel) else self.net
+        return net.base_model
+
+    def _open_user_turn(self, message: Message, continued: bool) -> list[int]:
+        """Ids of a last message whose turn is left open, for suffixes to continue."""
+        marker = "\u241f"
+        ids = self._rendered_text(message.content + marker, continued).split(marker)[0]
+        return self._special(ids)
+
+    def _between_user_and_answer(self) -> list[int]:
+        marker = "\u241f"
+        return self._special(self._rendered_text(marker, False).split(marker)[1])
+
+    def _rendered_text(self, content: str, continued: bool) -> str:
+        turns = [{"role": "user", "content": content}]
+        if continued:
+            turns.insert(0, {"role": "system", "content": ""})
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return str(text)
+
+    def _special(self, text: str) -> list[int]:
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [int(token) for token in ids]
+
+
+def load(
+    name: str,
+    *,
+    adapters: Sequence[str | Path] = (),
+    dtype: torch.dtype = torch.float32,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> HFModel:
+    """Load a model for inference.
+
+    Args:
+        name: `embedded`, a hub name, or a folder.
+        adapters: PEFT adapter folders, merged into the weights in this order.
+        dtype: weights' type; float32 on the CPU.
+        trust_remote_code: run code that came with the weights. Off unless asked for by name.
+        options: passed to `HFModel` (`batch_rows`, `batch_tokens`).
+
+    Raises:
+        ModelError: it cannot be found or loaded.
+    """
+    source = embedded.folder() if name == embedded.NAME else Path(name)
+    where = str(source) if source.exists() else name
+    with boundary(ModelError, f"loading model {name!r}", catch=_LOAD_ERRORS):
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=trust_remote_code)
+        net: PreTrainedModel | PeftModel = AutoModelForCausalLM.from_pretrained(
+            where, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+        for adapter in adapters:
+            net = PeftModel.from_pretrained(net, str(adapter)).merge_and_unload()
+    if torch.cuda.is_available():
+        net = net.to("cuda")
+    identity = f"{name}@{revision(where)}"
+    identity += "".join(f"+{revision(adapter)}" for adapter in adapters)
+    return HFModel(net.eval(), tokenizer, identity, **options)
+
+
+def revision(folder: str | Path) -> str:
+    """Digest of a model folder's weights; a hub name that is not a folder gives its own digest."""
+    root, state = Path(folder), hashlib.sha256()
+    if not root.is_dir():
+        return hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    for file in sorted([*root.glob("*.safetensors"), *root.glob("*config.json")]):
+        state.update(file.name.encode())
+        if file.suffix == ".json":
+            state.update(json.dumps(json.loads(file.read_text()), sort_keys=True).encode())
+        else:
+            with file.open("rb") as stream:
+                for block in iter(lambda: stream.read(1 << 22), b""):
+                    state.update(block)
+    return state.hexdigest()[:12]
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Silence transformers' own progress bars and notices; ours say what is going on."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

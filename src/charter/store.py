@@ -1,0 +1,245 @@
+"""Run folders: where records go, how a killed run resumes, and how a finished stage is known.
+
+    RUN/
+    ├── .lock                 held while a process works on the run
+    ├── calls.sqlite          every model call already paid for (see `cache`)
+    ├── <stage>/
+    │   ├── key               digest of what the stage was asked to do; written first
+    │   ├── records.jsonl     what it kept, appended and flushed as it is made
+    │   ├── dropped.jsonl     what it did not keep, with the reason
+    │   └── manifest.json     digests, counts, seconds; written last, by rename
+    ├── summary.json
+    └── report.html
+
+A stage folder without a manifest is unfinished and is resumed. One whose key no longer fits is
+moved aside, never deleted: a changed recipe must not destroy what was paid for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+from charter.errors import StoreError, boundary
+from charter.records import Dropped, Record, digest
+
+RECORDS, DROPPED, MANIFEST, KEY = "records.jsonl", "dropped.jsonl", "manifest.json", "key"
+R = TypeVar("R")
+
+
+class FileEntry(Record, frozen=True):
+    """One file of a finished stage."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(Record, frozen=True):
+    """What a finished stage holds. Its presence is what "finished" means."""
+
+    stage: str
+    key: str
+    files: dict[str, FileEntry]
+    kept: int
+    dropped: dict[str, int]
+    seconds: float
+    notes: dict[str, Any] = {}
+
+
+class RecordLog:
+    """An append-only JSONL file of records of one type.
+
+    Opening it for append cuts off a last line that a kill left half-written.
+    """
+
+    def __init__(self, path: Path, type_: type[R]) -> None:
+        self.path, self._decoder = path, msgspec.json.Decoder(type_)
+        self._encoder = msgspec.json.Encoder()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Every whole record in the file, one at a time.
+
+        Raises:
+            StoreError: a complete line is not such a record.
+        """
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield self._decoder.decode(line)
+                except msgspec.MsgspecError as error:
+                    raise StoreError(f"{self.path}:{number}: damaged record: {error}") from error
+
+    def append(self, records: Iterable[Any]) -> None:
+        """Write records, flush, and ask the disk to keep them.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+        """
+        blob = b"".join(self._encoder.encode(record) + b"\n" for record in records)
+        with (
+            boundary(StoreError, f"writing {self.path}", catch=(OSError,)),
+            self.path.open("ab") as stream,
+        ):
+            stream.write(blob)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def repair(self) -> None:
+        """Drop an unfinished last line, if there is one."""
+        if not self.path.exists():
+            return
+        with (
+            boundary(StoreError, f"repairing {self.path}", catch=(OSError,)),
+            self.path.open("rb+") as stream,
+        ):
+            stream.truncate(_length_of_whole_lines(stream))
+
+
+class StageFolder:
+    """One stage's folder inside a run."""
+
+    def __init__(self, path: Path, stage: str, key: str) -> None:
+        self.path, self.stage, self.key = path, stage, key
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest, if the stage has finished."""
+        file = self.path / MANIFEST
+        if not file.exists():
+            return None
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Manifest)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"{file}: damaged manifest: {error}") from error
+
+    def log(self, type_: type[R], name: str = RECORDS) -> RecordLog:
+        """A record log in this folder."""
+        return RecordLog(self.path / name, type_)
+
+    def finish(self, seconds: float, notes: Mapping[str, Any] | None = None) -> Manifest:
+        """Digest every file and write the manifest, last and by rename."""
+        files = {
+            str(file.relative_to(self.path)): FileEntry(_sha256(file), file.stat().st_size)
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file() and file.name not in (MANIFEST, KEY)
+        }
+        dropped = Counter(record.reason for record in self.log(Dropped, DROPPED))
+        kept = sum(1 for _ in _lines(self.path / RECORDS))
+        manifest = Manifest(
+            self.stage, self.key, files, kept, dict(dropped), round(seconds, 3), dict(notes or {})
+        )
+        write_atomic(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        return manifest
+
+
+class RunFolder:
+    """A run: one folder, one process at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with boundary(StoreError, f"making run folder {str(path)!r}", catch=(OSError,)):
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run. The lock dies with the process, so a killed run never blocks the next.
+
+        Raises:
+            StoreError: another process is working on this run.
+        """
+        with (
+            boundary(StoreError, f"locking run {self.path}", catch=(OSError,)),
+            (self.path / ".lock").open("w") as stream,
+        ):
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreError(f"another process is working on run {self.path}") from error
+            yield
+
+    def stage(self, stage: str, asked: Any) -> StageFolder:
+        """Open a stage's folder for the work described by `asked` (settings and input digests).
+
+        A folder made for other work is moved aside to `<stage>.old-<key>`.
+        """
+        key, path = digest(asked), self.path / stage
+        with boundary(StoreError, f"opening stage folder {path}", catch=(OSError,)):
+            if path.exists() and _key_of(path) != key:
+                path.rename(_free_name(path, _key_of(path)))
+            path.mkdir(exist_ok=True)
+            if not (path / KEY).exists():
+                write_atomic(path / KEY, key.encode())
+        return StageFolder(path, stage, key)
+
+    def manifests(self) -> dict[str, Manifest]:
+        """Manifests of the finished stages, by stage name."""
+        found = {}
+        for folder in sorted(p for p in self.path.iterdir() if p.is_dir()):
+            manifest = StageFolder(folder, folder.name, "").manifest
+            if manifest is not None and ".old-" not in folder.name:
+                found[folder.name] = manifest
+        return found
+
+
+def write_atomic(path: Path, blob: bytes) -> None:
+    """Write a whole file or nothing: to a neighbour, flushed, then renamed over.
+
+    Raises:
+        StoreError: the disk is full or read-only.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    with boundary(StoreError, f"writing {path}", catch=(OSError,)):
+        with partial.open("wb") as stream:
+            stream.write(blob)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.exists():
+        with path.open("rb") as stream:
+            yield from stream
+
+
+def _length_of_whole_lines(stream: IO[bytes]) -> int:
+    """Bytes up to and including the last newline, reading backwards in blocks."""
+    position = stream.seek(0, os.SEEK_END)
+    while position > 0:
+        start = max(0, position - (1 << 16))
+        stream.seek(start)
+        found = stream.read(position - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _key_of(path: Path) -> str:
+    file = path / KEY
+    return file.read_text() if file.exists() else "unknown"
+
+
+def _free_name(path: Path, key: str) -> Path:
+    base = path.with_name(f"{path.name}.old-{key[:8]}")
+    number, free = 1, base
+    while free.exists():
+        number, free = number + 1, base.with_name(f"{base.name}-{number}")
+    return free
