@@ -104,13 +104,28 @@ class Step(Record, frozen=True):
 
 
 class RevisionChain(Record, frozen=True):
-    """A draft and its successive revisions. Arm `direct` revises without a critique (§3.5)."""
+    """A draft and its successive revisions. Arm `direct` revises without a critique (§3.5).
+
+    `stopped` says why a chain ended before its last round ("" if it did not).
+    """
 
     id: str
     prompt: Prompt
     arm: Literal["critique", "direct"]
     draft: str
     steps: tuple[Step, ...]
+    origin: Origin
+    stopped: str = ""
+
+
+class Demonstration(Record, frozen=True):
+    """A prompt and the answer to imitate: a revision (`chain` says which) or a helpful sample."""
+
+    id: str
+    prompt: Prompt
+    answer: str
+    source: Literal["revision", "helpful"]
+    chain: str
     origin: Origin
 
 

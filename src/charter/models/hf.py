@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from charter.errors import ModelError, boundary
 from charter.models import embedded
@@ -248,8 +249,6 @@ def revision(folder: str | Path) -> str:
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Silence transformers' own progress bars and notices; ours say what is going on."""
-    from transformers.utils import logging
-
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

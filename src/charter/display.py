@@ -1,0 +1,115 @@
+"""What the command shows on a terminal: progress bars, tables, the last line with the path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from charter.constitution.document import Constitution
+from charter.engine.local import Progress as ProgressCallback
+from charter.engine.local import silent
+from charter.records import Measurement
+from charter.summary import Summary
+
+_MODELS = ("base", "sl_cai", "rl_cai")
+_PERCENT = ("harmful_compliance", "over_refusal", "refusal", "helpful_win_rate")
+
+
+@contextmanager
+def progress_bars(*, enabled: bool = True) -> Iterator[ProgressCallback]:
+    """One bar a stage, with elapsed and remaining time; nothing at all if not enabled."""
+    if not enabled:
+        yield silent
+        return
+    columns = (
+        TextColumn("{task.description:<11}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def advance(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
+def show_summary(summary: Summary) -> None:
+    """The closing table of a run, what was dropped, and where the report lies."""
+    console = Console()
+    if summary.measurements:
+        console.print(_measurement_table(summary.measurements))
+    for stage, reasons in summary.dropped.items():
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        console.print(f"dropped in {stage}: {listed}")
+    total = sum(summary.seconds.values())
+    console.print(f"{total / 60:.1f} minutes of stages; constitution {summary.constitution_digest}")
+    console.print(f"Report: {summary.run}/report.html", soft_wrap=True)
+
+
+def show_constitution(document: Constitution) -> None:
+    """A constitution as a table."""
+    table = Table(title=f"{document.title or document.name} {document.version} ({document.digest})")
+    for column in ("id", "title", "weight", "tags"):
+        table.add_column(column)
+    for principle in document.principles:
+        tags = ", ".join(principle.tags)
+        table.add_row(principle.id, principle.title, f"{principle.weight:g}", tags)
+    Console().print(table)
+    halves = document.categories
+    Console().print(
+        f"{len(document.principles)} principles; {len(halves.harmful)} harmful and "
+        f"{len(halves.harmless)} harmless categories"
+    )
+
+
+def show_models(models: list[dict[str, Any]]) -> None:
+    """Models at hand as a table."""
+    table = Table()
+    for column in ("name", "state", "where"):
+        table.add_column(column)
+    for model in models:
+        table.add_row(model["name"], model["state"], model["where"])
+    Console().print(table)
+
+
+def _measurement_table(measurements: tuple[Measurement, ...]) -> Table:
+    found = {(m.metric, m.model): m for m in measurements}
+    table = Table(caption="95 % intervals; n in parentheses, unscored after a slash")
+    table.add_column("metric")
+    for model in _MODELS:
+        table.add_column(model, justify="right")
+    for metric in dict.fromkeys(m.metric for m in measurements):
+        cells = [_cell(found.get((metric, model))) for model in _MODELS]
+        table.add_row(metric, *cells)
+    return table
+
+
+def _cell(m: Measurement | None) -> str:
+    if m is None:
+        return "-"
+    percent = m.metric.startswith(_PERCENT)
+    value, low, high = (
+        f"{x:.1%}" if percent else f"{x:.0f}" for x in (m.value, m.low, m.high)
+    )
+    unscored = f"/{m.unscored}" if m.unscored else ""
+    return f"{value} [{low}, {high}] ({m.n}{unscored})"

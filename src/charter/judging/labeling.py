@@ -1,0 +1,83 @@
+"""Labels from a judge: both orders, averaged; ensembles of principles; abstentions kept apart.
+
+Owns everything that turns a judge's raw readings into a `Verdict` or an `Abstention`. A judge is
+asked about a comparison as presented and knows nothing of orders, so there is exactly one place
+where a swapped reading is turned back, and one test can break it on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from charter.records import (
+    Abstention,
+    Comparison,
+    Judge,
+    Label,
+    PrincipleVote,
+    Verdict,
+)
+
+Reading = float | Abstention
+
+
+def label(
+    judge: Judge,
+    comparisons: Sequence[Comparison],
+    principles: Sequence[Sequence[tuple[str, float]]],
+) -> list[Label]:
+    """Label comparisons, each under its own principles.
+
+    Args:
+        judge: asked in both presentation orders (Lee et al. 2023, §3.1).
+        comparisons: what to label.
+        principles: for each comparison, (principle id, weight) pairs; the verdict is their
+            weighted mean.
+
+    Returns:
+        one `Verdict` or `Abstention` a comparison, in order. A comparison is abstained from only
+        if no principle gave a reading in both orders.
+    """
+    ids = [[id for id, _ in drawn] for drawn in principles]
+    both = judge.vote([*comparisons, *(c.swap() for c in comparisons)], [*ids, *ids])
+    given, swapped = both[: len(comparisons)], both[len(comparisons) :]
+    return [
+        _verdict(judge, comparison, drawn, first, second)
+        for comparison, drawn, first, second in zip(
+            comparisons, principles, given, swapped, strict=True
+        )
+    ]
+
+
+def unswap(p_first: float) -> float:
+    """P(original A better) from a reading of P(first-presented better) in the swapped order."""
+    return 1.0 - p_first
+
+
+def aggregate(votes: Sequence[PrincipleVote]) -> float:
+    """Weighted mean of the votes' P(A), the verdict's soft label."""
+    return sum(v.weight * v.p_a for v in votes) / sum(v.weight for v in votes)
+
+
+def _verdict(
+    judge: Judge,
+    comparison: Comparison,
+    drawn: Sequence[tuple[str, float]],
+    given: Sequence[Reading],
+    swapped: Sequence[Reading],
+) -> Label:
+    votes, failures = [], []
+    for (principle, weight), first, second in zip(drawn, given, swapped, strict=True):
+        if isinstance(first, Abstention):
+            failures.append(first)
+        elif isinstance(second, Abstention):
+            failures.append(second)
+        else:
+            votes.append(PrincipleVote(principle, first, unswap(second), weight))
+    if not votes:
+        return failures[0] if failures else _no_principle(judge, comparison)
+    return Verdict(comparison.id, aggregate(votes), tuple(votes), judge.identity)
+
+
+def _no_principle(judge: Judge, comparison: Comparison) -> Abstention:
+    return Abstention(comparison.id, "no_principle", judge.identity)

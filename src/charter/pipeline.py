@@ -1,0 +1,356 @@
+"""The whole loop, top to bottom. Read this file first.
+
+    prompts ── critique ── sft_data ── sft ── pairs ── feedback ── preference ── rl ── evaluate
+
+Stages know nothing of each other; here they are joined. Each stage's key is a digest of its
+settings and of what it reads, so a changed setting redoes that stage and those after it, and
+nothing else. A stage that has finished is not run again, and its models are not even loaded.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from charter import critique, feedback, preference, rl, sft
+from charter.cache import CachedModel, CallCache
+from charter.constitution import document
+from charter.engine.local import Progress, silent
+from charter.errors import DataError, InputError
+from charter.evaluate import stage as evaluate
+from charter.evaluate.scorers import ComplianceScorer, HelpfulnessScorer
+from charter.evaluate.refusal import LexicalRefusalScorer
+from charter.judging.multiple_choice import MultipleChoiceJudge
+from charter.judging.readout_judge import ReadoutJudge
+from charter.models import hf
+from charter.models.library import CRITIC, folder_of
+from charter.prompts import sets
+from charter.prompts.chains import worked_chains
+
+from charter.readout.features import FeatureReader
+from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, shipped
+from charter.recipe import Recipe
+from charter.records import (
+    Checkpoint,
+    Comparison,
+    Demonstration,
+    Judge,
+    Labelled,
+    Prompt,
+    RevisionChain,
+    Scorer,
+    digest,
+)
+from charter.report.page import write_report
+from charter.seeds import derive
+from charter.store import Manifest, RunFolder, StageFolder, write_atomic
+from charter.summary import Summary, summarise
+
+STAGES = (
+    critique.STAGE,
+    sft.DATA_STAGE,
+    sft.STAGE,
+    feedback.PAIRS_STAGE,
+    feedback.STAGE,
+    preference.STAGE,
+    rl.STAGE,
+    evaluate.STAGE,
+)
+
+
+def run(recipe: Recipe, *, through: str = evaluate.STAGE, progress: Progress = silent) -> Summary:
+    """Run a recipe, or what is left of it, and write its summary and report.
+
+    Args:
+        recipe: what to do.
+        through: the last stage to run.
+        progress: told how far each stage is.
+
+    Raises:
+        InputError: the recipe, the constitution or the prompts are wrong; nothing was started.
+        WorkError: a stage failed; what was made until then is kept.
+    """
+    constitution = document.load(recipe.constitution)
+    prompts = Prompts(recipe)
+    folder = RunFolder(recipe.run)
+    with folder.locked():
+        work = Run(recipe, constitution, prompts, folder, progress)
+        work.describe()
+        for name in STAGES[: STAGES.index(through) + 1]:
+            work.do(name)
+        summary = summarise(folder, recipe, constitution)
+        write_atomic(folder.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+        write_report(folder.path)
+    return summary
+
+
+class Prompts:
+    """The prompts of a run, chosen from their sources by a hash, so that order does not matter.
+
+    Raises:
+        DataError: a source cannot be read, or has no prompt of a kind the recipe asks for.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.wanted, self.seed = recipe.prompts, recipe.seed
+        wanted = self.wanted
+        self.critique = self._choose("redteam", "train", wanted.critique_redteam)
+        self.sft = [
+            *self._choose("benign", "train", wanted.sft_benign),
+            *self._choose("borderline", "train", wanted.sft_borderline),
+        ]
+        self.pairs = [
+            *self._choose("redteam", "train", wanted.pairs_redteam, salt="pairs"),
+            *self._choose("benign", "train", wanted.pairs_benign, salt="pairs"),
+        ]
+        self.evaluate = [
+            *self._choose("redteam", "eval", wanted.eval_redteam),
+            *self._choose("benign", "eval", wanted.eval_benign),
+            *self._choose("borderline", "eval", wanted.eval_borderline),
+        ]
+
+    def _choose(self, kind: str, split: str, count: int, *, salt: str = "") -> list[Prompt]:
+        """The `count` prompts with the smallest hash: a fixed random choice, in flat memory."""
+        if count == 0:
+            return []
+        source = getattr(self.wanted, kind)
+        fitting = (p for p in sets.load(source, kind) if p.kind == kind and p.split == split)
+        # The same text has the same hash: twice as many are kept, so that doubles can go.
+        nearest = heapq.nsmallest(2 * count, fitting, key=lambda p: self._rank(p, salt))
+        chosen = list({p.id: p for p in nearest}.values())[:count]
+        if not chosen:
+            raise DataError(f"no {kind} prompts for the {split} split", file=source)
+        return chosen
+
+    def _rank(self, prompt: Prompt, salt: str) -> tuple[int, str]:
+        return derive(self.seed, salt, prompt.id), prompt.id
+
+
+class Run:
+    """One run in progress: its folders, its models (loaded when needed), its stages."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        constitution: document.Constitution,
+        prompts: Prompts,
+        folder: RunFolder,
+        progress: Progress,
+    ) -> None:
+        self.recipe, self.constitution, self.prompts = recipe, constitution, prompts
+        self.folder, self.progress = folder, progress
+        self.cache = CallCache(folder.path / "calls.sqlite")
+        self.models = Models()
+        self.base = Checkpoint(recipe.model)
+        self.done: dict[str, Manifest] = {}
+
+    def describe(self) -> None:
+        """Write what the run was asked to do, for people and for the report."""
+        for name, value in (("recipe", self.recipe), ("constitution", self.constitution)):
+            text = msgspec.json.format(msgspec.json.encode(value))
+            write_atomic(self.folder.path / f"{name}.json", text)
+
+    def do(self, stage: str) -> Manifest:
+        """Run one stage, unless it has finished; the stages before it must have."""
+        steps: dict[str, Callable[[], Manifest]] = {
+            critique.STAGE: self._critique,
+            sft.DATA_STAGE: self._sft_data,
+            sft.STAGE: self._sft,
+            feedback.PAIRS_STAGE: self._pairs,
+            feedback.STAGE: self._feedback,
+            preference.STAGE: self._preference,
+            rl.STAGE: self._rl,
+            evaluate.STAGE: self._evaluate,
+        }
+        self.done[stage] = steps[stage]()
+        return self.done[stage]
+
+    def _critique(self) -> Manifest:
+        config, prompts = self.recipe.critique, self.prompts.critique
+        stage = self._open(critique.STAGE, config, prompts, self.constitution.digest)
+        shots = ()
+        if config.critic == "few-shot":
+            shots = critique.few_shots(
+                worked_chains(), self.constitution, config.shots, self.recipe.seed
+            )
+        deps = critique.CritiqueDeps(
+            policy=self._model(self.base),
+            critic=self._model(self._critic()),
+            folder=stage,
+            shots=shots,
+            seed=self.recipe.seed,
+            progress=self.progress,
+        )
+        return critique.run(prompts, self.constitution, config, deps=deps, total=len(prompts))
+
+    def _sft_data(self) -> Manifest:
+        chains = self._records(critique.STAGE, RevisionChain)
+        stage = self._open(sft.DATA_STAGE, self.recipe.sft, self.prompts.sft, critique.STAGE)
+        deps = sft.SftDataDeps(
+            self._model(self.base), stage, self.recipe.seed, self.progress
+        )
+        return sft.demonstrations(chains, self.prompts.sft, self.recipe.sft, deps=deps)
+
+    def _sft(self) -> Manifest:
+        stage = self._open(sft.STAGE, self.recipe.sft.train, sft.DATA_STAGE)
+        records = self._records(sft.DATA_STAGE, Demonstration)
+        deps = sft.SftDeps(self.base, stage, self.progress)
+        return sft.run(records, self.recipe.sft, deps=deps)
+
+    def _pairs(self) -> Manifest:
+        config, prompts = self.recipe.feedback, self.prompts.pairs
+        stage = self._open(feedback.PAIRS_STAGE, config, prompts, sft.STAGE)
+        deps = feedback.PairsDeps(
+            self._model(self._trained(sft.STAGE)), stage, self.recipe.seed, self.progress
+        )
+        return feedback.sample(prompts, config, deps=deps)
+
+    def _feedback(self) -> Manifest:
+        stage = self._open(
+            feedback.STAGE, self.recipe.feedback, self.constitution.digest, feedback.PAIRS_STAGE
+        )
+        if stage.manifest is not None:
+            return stage.manifest
+        judge, about = self._judge()
+        deps = feedback.FeedbackDeps(judge, stage, self.recipe.seed, about, self.progress)
+        return feedback.run(
+            self._records(feedback.PAIRS_STAGE, Comparison),
+            self.constitution,
+            self.recipe.feedback,
+            deps=deps,
+            total=self.done[feedback.PAIRS_STAGE].kept,
+        )
+
+    def _preference(self) -> Manifest:
+        stage = self._open(preference.STAGE, self.recipe.preference, feedback.STAGE)
+        records = self._records(feedback.STAGE, Labelled)
+        deps = preference.PreferenceDeps(self.base, stage, self.recipe.seed, self.progress)
+        return preference.run(records, self.recipe.preference, deps=deps)
+
+    def _rl(self) -> Manifest:
+        stage = self._open(
+            rl.STAGE, self.recipe.rl, sft.STAGE, feedback.STAGE, preference.STAGE
+        )
+        deps = rl.RlDeps(
+            self._trained(sft.STAGE),
+            stage,
+            lambda: preference.reward_model(self.folder.path / preference.STAGE),
+            self.progress,
+        )
+        labels = self._records(feedback.STAGE, Labelled)
+        return rl.run(labels, self.prompts.pairs, self.recipe.rl, deps=deps)
+
+    def _evaluate(self) -> Manifest:
+        stage = self._open(
+            evaluate.STAGE, self.recipe.evaluate, self.prompts.evaluate, sft.STAGE, rl.STAGE
+        )
+        if stage.manifest is not None:
+            return stage.manifest
+        judged_by = str(self.done[feedback.STAGE].notes["statistics"]["judge"])
+        rewarded_by = self.done[rl.STAGE].notes.get("reward")
+        deps = evaluate.EvaluateDeps(
+            models={
+                "base": lambda: self._model(self.base),
+                "sl_cai": lambda: self._model(self._trained(sft.STAGE)),
+                "rl_cai": lambda: self._model(self._trained(rl.STAGE)),
+            },
+            scorers=self._scorers(),
+            folder=stage,
+            seed=self.recipe.seed,
+            progress=self.progress,
+            used_as_label_or_reward=frozenset(filter(None, (judged_by, rewarded_by))),
+        )
+        return evaluate.run(self.prompts.evaluate, self.recipe.evaluate, deps=deps)
+
+    def _critic(self) -> Checkpoint:
+        critic = self.recipe.critique.critic
+        if critic == "few-shot":
+            return self.base
+        if critic != CRITIC:
+            return Checkpoint(critic)
+        if self.recipe.model != "embedded":
+            raise InputError(
+                f"the embedded critic fits the embedded model only, not {self.recipe.model!r}",
+                field="critique.critic",
+                expected="few-shot, or the name of a model",
+            )
+        return Checkpoint(self.recipe.model, (str(folder_of(CRITIC)),))
+
+    def _judge(self) -> tuple[Judge, dict[str, Any]]:
+        config = self.recipe.feedback
+        model = self.models.get(Checkpoint(config.model or self.recipe.model))
+        questions = {p.id: p.comparison_question for p in self.constitution.principles}
+        if config.judge == "multiple-choice":
+            return MultipleChoiceJudge(model, questions), {"name": "multiple choice, zero-shot"}
+        readout = shipped(JUDGE, model)
+        return ReadoutJudge(FeatureReader(model, readout.card.features), readout, questions), {
+            "name": "readout judge, trained on labelled pairs (zero-shot is at chance here)",
+            **readout.card.about,
+        }
+
+    def _scorers(self) -> dict[str, Scorer]:
+        """Evaluators. They read a model of their own; none of them labelled or rewarded."""
+        model = self.models.get(Checkpoint("embedded"))
+        compliance, helpful = shipped(COMPLIANCE, model), shipped(HELPFUL, model)
+        reader = FeatureReader(model, compliance.card.features)
+        return {
+            "compliance": ComplianceScorer(reader, compliance),
+            "refusal": LexicalRefusalScorer(),
+            "helpful": HelpfulnessScorer(reader, helpful),
+        }
+
+    def _open(self, name: str, *asked: Any) -> StageFolder:
+        """A stage's folder, keyed by settings and by the contents of the stages it reads."""
+        parts = [self.done[a].files if isinstance(a, str) and a in self.done else a for a in asked]
+        return self.folder.stage(name, [self.recipe.model, self.recipe.seed, *parts])
+
+    def _records(self, stage: str, type_: type[Any]) -> Iterator[Any]:
+        return iter(StageFolder(self.folder.path / stage, stage, "").log(type_))
+
+    def _trained(self, stage: str) -> Checkpoint:
+        return msgspec.convert(self.done[stage].notes["checkpoint"], Checkpoint)
+
+    def _model(self, checkpoint: Checkpoint) -> CachedModel:
+        return CachedModel(self.models.lazily(checkpoint), self.cache)
+
+
+class Models:
+    """Loads models when they are first asked for something, and keeps the last two."""
+
+    def __init__(self, keep: int = 2) -> None:
+        self.keep = keep
+        self._loaded: dict[str, hf.HFModel] = {}
+
+    def get(self, checkpoint: Checkpoint) -> hf.HFModel:
+        """The model of a checkpoint, loaded."""
+        key = digest(checkpoint)
+        model = self._loaded.pop(key, None)
+        if model is None:
+            while len(self._loaded) >= self.keep:
+                self._loaded.pop(next(iter(self._loaded)))
+            model = hf.load(checkpoint.base, adapters=checkpoint.adapters)
+        self._loaded[key] = model
+        return model
+
+    def lazily(self, checkpoint: Checkpoint) -> LazyModel:
+        """The model of a checkpoint, loaded at its first call."""
+        return LazyModel(self, checkpoint)
+
+
+class LazyModel:
+    """A `Model` that is loaded at its first call."""
+
+    def __init__(self, models: Models, checkpoint: Checkpoint) -> None:
+        self.models, self.checkpoint = models, checkpoint
+
+    @property
+    def identity(self) -> str:
+        """Name and revision."""
+        return self.models.get(self.checkpoint).identity
+
+    def generate(self, requests: list[Any]) -> list[Any]:
+        """See `records.Model`."""
+        return self.models.get(self.checkpoint).generate(requests)

@@ -1,0 +1,202 @@
+"""Recipes: one YAML file says everything a run does; `key=value` on the command line overrides it.
+
+Owns the shape of a recipe and finding what is wrong with one. The blocks belong to the stages.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from charter.critique import CritiqueConfig
+from charter.errors import RecipeError
+from charter.evaluate.stage import EvaluateConfig
+from charter.feedback import FeedbackConfig
+from charter.preference import PreferenceConfig
+from charter.prompts.sets import guess_kind
+from charter.records import Record
+from charter.rl import RlConfig
+from charter.sft import SftConfig
+
+FORMAT = "charter/recipe/1"
+
+
+class PromptsConfig(Record, frozen=True):
+    """The `prompts:` block. A source is `library`, a file, or `hf:NAME[:SPLIT]`.
+
+    `prompts=FILE[,FILE]` on the command line replaces the sources of the kinds the files hold.
+    """
+
+    redteam: str = "library"
+    benign: str = "library"
+    borderline: str = "library"
+    critique_redteam: int = 168
+    """Red-team prompts that get critique-revision chains."""
+    sft_benign: int = 168
+    """Harmless prompts (benign, then borderline) answered by the start model for the mixture."""
+    sft_borderline: int = 72
+    pairs_redteam: int = 168
+    """Red-team prompts for comparisons."""
+    pairs_benign: int = 168
+    """Benign and borderline prompts for comparisons."""
+    eval_redteam: int = 84
+    eval_benign: int = 84
+    eval_borderline: int = 48
+
+
+class Recipe(Record, frozen=True):
+    """A whole run. Counts are upper bounds: a smaller file gives what it has."""
+
+    format: str
+    name: str
+    run: str = "runs/run"
+    """Folder of the run."""
+    seed: int = 0
+    model: str = "embedded"
+    """The model to align: `embedded`, a hub name, or a folder."""
+    constitution: str = "default"
+    """A constitution file, or the name of one that ships with the package."""
+    prompts: PromptsConfig = PromptsConfig()
+    critique: CritiqueConfig = CritiqueConfig()
+    sft: SftConfig = SftConfig()
+    feedback: FeedbackConfig = FeedbackConfig()
+    preference: PreferenceConfig = PreferenceConfig()
+    rl: RlConfig = RlConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `key=value` overrides (dotted keys, YAML values).
+
+    Args:
+        source: a YAML file, or the name of a recipe that ships with the package.
+        overrides: such as `run=DIR`, `critique.rounds=4`, `prompts=FILE`.
+
+    Raises:
+        RecipeError: names file, line, field, and the nearest known key.
+    """
+    path = _locate(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = YAML(typ="rt").load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(shipped())
+        raise RecipeError(
+            "no such recipe", file=str(source), expected=f"a YAML file, or one of {known}"
+        ) from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise RecipeError(f"not valid YAML: {error.problem}", file=path, line=line) from error
+    if not isinstance(tree, dict):
+        raise RecipeError("not a mapping", file=path, line=1, expected="a YAML mapping")
+    plain = YAML(typ="safe").load(text)
+    for override in overrides:
+        _apply(plain, override)
+    return _convert(plain, tree, path)
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that ship with the package."""
+    return sorted({p.stem for folder in _folders() for p in folder.glob("*.yaml")})
+
+
+def _folders() -> list[Path]:
+    """Where shipped recipes lie: inside an installed package, or beside the sources."""
+    package = Path(str(resources.files("charter")))
+    return [package / "recipes", package.parents[1] / "recipes"]
+
+
+def _locate(source: str | Path) -> Path:
+    path = Path(source)
+    if path.exists():
+        return path
+    inside = [folder / f"{path.stem}.yaml" for folder in _folders()]
+    shipped_name = path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml")
+    return next((file for file in inside if shipped_name and file.exists()), path)
+
+
+def _apply(plain: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key):
+        raise RecipeError(f"cannot read override {override!r}", expected="key=value")
+    try:
+        parsed = YAML(typ="safe").load(value) if value.strip() else ""
+    except MarkedYAMLError:
+        parsed = value
+    if key == "prompts" and isinstance(parsed, str):
+        _apply_prompt_files(plain, parsed)
+        return
+    *path, last = key.split(".")
+    node = plain
+    for step in path:
+        child = node.setdefault(step, {})
+        if not isinstance(child, dict):
+            raise RecipeError("is not a block", field=key, expected=f"a block {step!r}")
+        node = child
+    node[last] = parsed
+
+
+def _apply_prompt_files(plain: dict[str, Any], files: str) -> None:
+    """`prompts=FILE[,FILE]`: each file replaces the source of the kind its name suggests."""
+    block = plain.setdefault("prompts", {})
+    for file in filter(None, (part.strip() for part in files.split(","))):
+        block[guess_kind(file)] = file
+
+
+def _convert(plain: dict[str, Any], tree: Any, path: Path) -> Recipe:
+    try:
+        recipe = msgspec.convert(plain, Recipe, strict=True)
+    except msgspec.ValidationError as error:
+        raise _located(error, tree, path) from error
+    if recipe.format != FORMAT:
+        raise RecipeError(
+            f"unknown format {recipe.format!r}",
+            file=path,
+            line=_line(tree, ["format"]),
+            field="format",
+            expected=repr(FORMAT),
+        )
+    return recipe
+
+
+def _located(error: msgspec.ValidationError, tree: Any, path: Path) -> RecipeError:
+    problem, _, place = str(error).partition(" - at `$")
+    keys = re.findall(r"[\w-]+", place)
+    unknown = re.search(r"unknown field `(.*?)`", problem)
+    expected = None
+    if unknown:
+        keys.append(unknown.group(1))
+        expected = _nearest(unknown.group(1), keys[:-1])
+        problem = "unknown key"
+    return RecipeError(
+        problem, file=path, line=_line(tree, keys), field=".".join(keys) or None, expected=expected
+    )
+
+
+def _nearest(key: str, path: Sequence[str]) -> str:
+    """The known keys of a block, nearest first."""
+    block: Any = Recipe
+    for step in path:
+        block = next((f.type for f in msgspec.structs.fields(block) if f.name == step), Recipe)
+    names = [f.name for f in msgspec.structs.fields(block)]
+    close = difflib.get_close_matches(key, names, n=1)
+    return f"{close[0]!r}?" if close else "one of " + ", ".join(names)
+
+
+def _line(tree: Any, keys: Sequence[str]) -> int | None:
+    """Line of the deepest key of the path that stands in the file."""
+    line, node = None, tree
+    for key in keys:
+        try:
+            line, node = int(node.lc.key(key)[0]) + 1, node[key]
+        except (AttributeError, KeyError, TypeError):
+            break
+    return line

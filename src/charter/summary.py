@@ -1,0 +1,41 @@
+"""What a run found, in one small JSON file, gathered from the folders of its stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from charter.constitution.document import Constitution
+from charter.evaluate.measure import measurements
+from charter.evaluate.stage import STAGE as EVALUATE
+from charter.recipe import Recipe
+from charter.records import Answer, Measurement, Record
+from charter.store import RunFolder, StageFolder
+
+
+class Summary(Record, frozen=True):
+    """`RUN/summary.json`."""
+
+    recipe: Recipe
+    constitution_digest: str
+    measurements: tuple[Measurement, ...]
+    dropped: dict[str, dict[str, int]]
+    seconds: dict[str, float]
+    run: str
+
+
+def summarise(folder: RunFolder, recipe: Recipe, constitution: Constitution) -> Summary:
+    """Gather a run's figures; stages that have not finished are left out."""
+    manifests = folder.manifests()
+    found: list[Measurement] = []
+    if EVALUATE in manifests:
+        answers = StageFolder(folder.path / EVALUATE, EVALUATE, "").log(Answer)
+        found = measurements(answers, recipe.evaluate, recipe.seed)
+    dropped: dict[str, Any] = {name: m.dropped for name, m in manifests.items() if m.dropped}
+    return Summary(
+        recipe,
+        constitution.digest,
+        tuple(found),
+        dropped,
+        {name: m.seconds for name, m in manifests.items()},
+        str(folder.path),
+    )
