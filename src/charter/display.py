@@ -21,6 +21,8 @@ from rich.table import Table
 from charter.constitution.document import Constitution
 from charter.engine.local import Progress as ProgressCallback
 from charter.engine.local import silent
+from charter.estimate import Estimate
+from charter.recipe import Recipe
 from charter.records import Measurement
 from charter.summary import Summary
 
@@ -90,6 +92,22 @@ def show_models(models: list[dict[str, Any]]) -> None:
     for model in models:
         table.add_row(model["name"], model["state"], model["where"])
     Console().print(table)
+
+
+def show_estimate(recipe: Recipe, found: Estimate) -> None:
+    """What a recipe would do and cost, by stage."""
+    table = Table(title=f"{recipe.name}: what each stage would do (nothing was run)")
+    for column in ("stage", "calls", "generated", "read", "trained", "time"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for stage in found.stages:
+        counts = (stage.calls, stage.generated, stage.read, stage.trained)
+        table.add_row(stage.stage, *(f"{c:,}" for c in counts), f"{stage.seconds:.0f} s")
+    Console().print(table)
+    rates = found.rates
+    Console().print(
+        f"about {found.seconds / 60:.1f} minutes at the rates measured now, in tokens a second: "
+        f"{rates.generate:.0f} generated, {rates.read:.0f} read, {rates.train:.0f} trained"
+    )
 
 
 def _measurement_table(measurements: tuple[Measurement, ...]) -> Table:

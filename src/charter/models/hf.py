@@ -127,7 +127,7 @@ class HFModel:
         tree = Tree(tuple(stem), tuple(tuple(self.encode(s) + close) for s in suffixes))
         batch = lay_out([tree], self.device)
         ends = [span.stop - 1 for span in tree.spans()]
-        hidden = self._backbone()(
+        hidden = self.backbone()(
             input_ids=batch.input_ids,
             position_ids=batch.position_ids,
             attention_mask=batch.attention_mask,
@@ -156,7 +156,7 @@ class HFModel:
         kept: dict[int, list[torch.Tensor]] = {}
         for group in batches([len(tree) for tree in trees], max_tokens=self.batch_tokens):
             batch = lay_out([trees[i] for i in group], self.device)
-            states = self._backbone()(
+            states = self.backbone()(
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
                 attention_mask=batch.attention_mask,
@@ -167,8 +167,8 @@ class HFModel:
                 kept[index] = [reduce(states, row, span) for span in trees[index].spans()]
         return [kept[index] for index in range(len(trees))]
 
-    def _backbone(self) -> Any:
-        """The network without its vocabulary head."""
+    def backbone(self) -> Any:
+        """The network without its vocabulary head; returns hidden states."""
         net = self.net.get_base_model() if isinstance(self.net, PeftModel) else self.net
         return net.base_model
 

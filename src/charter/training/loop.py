@@ -1,0 +1,244 @@
+"""The one training loop: any objective, any model, through `transformers.Trainer`.
+
+Owns steps, intermediate checkpoints, resuming and the loss curve. Accumulation, schedules,
+trackers and several devices (DDP, FSDP) are the Trainer's. Knows no formula and no format.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from charter.errors import TrainingError
+from charter.records import Checkpoint, digest
+from charter.training.objectives import Batch, Objective
+from charter.training.policy import uses_bf16
+from charter.training.sampler import LengthWindows
+from charter.training.settings import TrainSettings, Tuning
+
+Metrics = Mapping[str, float]
+Progress = Callable[[int, int, Metrics], None]
+_STEPS, _WEIGHTS = "steps", "trainable.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training made.
+
+    Attributes:
+        checkpoint: what was written.
+        curve: one row an optimiser step: `step`, `loss`, `learning_rate`, `grad_norm`, metrics.
+        tokens: tokens of prompts and answers passed through the model with a gradient.
+        seconds: wall time of this process (a resumed run counts from its resumption).
+    """
+
+    checkpoint: Checkpoint
+    curve: tuple[dict[str, float], ...]
+    tokens: int
+    seconds: float
+
+
+def silent(done: int, total: int, metrics: Metrics) -> None:
+    """Report no progress."""
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    rows: Sequence[Any],
+    settings: TrainSettings,
+    *,
+    out: Path,
+    job: Any,
+    progress: Progress = silent,
+) -> tuple[tuple[dict[str, float], ...], float]:
+    """Train the weights that require gradients.
+
+    Args:
+        model: what the objective calls.
+        objective: how rows become a batch, and a batch a loss.
+        rows: examples; `len(row)` is a row's length in tokens.
+        settings: see `TrainSettings`.
+        out: intermediate checkpoints are kept in a folder below it, and go when training ends.
+        job: whatever else decides the result, encodable by msgspec. Training resumes only from
+            checkpoints of the same job and settings.
+        progress: called after each step.
+
+    Returns:
+        the loss curve, and the seconds it took.
+
+    Raises:
+        TrainingError: there are no rows, or the loss stopped being a number.
+    """
+    if not rows:
+        raise TrainingError("there is nothing to train on: no examples are left")
+    started = time.monotonic()
+    steps = out / f"{_STEPS}-{digest([job, settings])}"
+    trainer = _ObjectiveTrainer(objective, model, rows, _arguments(settings, steps), progress)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(steps) if steps.is_dir() else None)
+    shutil.rmtree(steps, ignore_errors=True)
+    return curve(trainer.state.log_history), time.monotonic() - started
+
+
+def common_arguments(settings: Tuning) -> dict[str, Any]:
+    """Arguments of any Trainer that follow from what all methods have in common."""
+    cuda = torch.cuda.is_available()
+    constant = settings.schedule == "constant"
+    return {
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup" if constant else settings.schedule,
+        "warmup_steps": settings.warmup_ratio,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "seed": settings.seed,
+        "report_to": list(settings.report_to) or "none",
+        "logging_steps": 1,
+        # The filter would replace a loss that is not a number by the last one that was.
+        "logging_nan_inf_filter": False,
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": cuda,
+        "use_cpu": not cuda,
+        "bf16": uses_bf16(),
+        "gradient_checkpointing": False,
+    }
+
+
+def curve(history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+    """The rows of a Trainer's log that belong to steps, numbers only."""
+    return tuple(_numbers(row) for row in history if "loss" in row)
+
+
+class Watch(TrainerCallback):
+    """Reports each step, and stops training when loss or gradients are no longer numbers."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Called with the numbers of a step; the Trainer saves only afterwards.
+
+        Raises:
+            TrainingError: loss or gradient norm is infinite or not a number.
+        """
+        if logs is None or "loss" not in logs:
+            return
+        numbers = _numbers(logs)
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(numbers.get(name, 0.0)):
+                raise TrainingError(
+                    f"{name} became {numbers[name]} at step {state.global_step} of "
+                    f"{state.max_steps}: try a smaller learning_rate"
+                )
+        self.progress(state.global_step, state.max_steps, numbers)
+
+
+class _ObjectiveTrainer(Trainer):
+    """The Trainer with its loss, sampler, and intermediate weights delegated or reduced."""
+
+    # Each backward pass gives a mean, so the Trainer must divide by the number of them.
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        objective: Objective,
+        model: nn.Module,
+        rows: Sequence[Any],
+        args: TrainingArguments,
+        progress: Progress,
+    ) -> None:
+        self.objective = objective
+        self._pending: dict[str, list[torch.Tensor]] = defaultdict(list)
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=rows,
+            data_collator=objective.collate,
+            callbacks=[Watch(progress)],
+        )
+        self.remove_callback(PrinterCallback)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        loss, metrics = self.objective.loss(model, inputs)
+        for name, value in metrics.items():
+            self._pending[name].append(value)
+        return (loss, {}) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs |= {name: float(torch.stack(v).mean()) for name, v in self._pending.items()}
+        self._pending.clear()
+        super().log(logs, start_time)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthWindows:
+        batch = self.args.train_batch_size * self.args.world_size
+        lengths = [len(row) for row in self.train_dataset]
+        return LengthWindows(lengths, batch=batch, seed=self.args.seed)
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
+        # What does not move is on disk already, and tied weights must be written once.
+        if not self.args.should_save or output_dir is None:
+            return
+        moving = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        given = state_dict or {}
+        tensors = {n: given.get(n, p).detach().cpu().contiguous() for n, p in moving.items()}
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        save_file(tensors, Path(output_dir) / _WEIGHTS)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        saved = load_file(Path(resume_from_checkpoint) / _WEIGHTS)
+        _, unknown = (model or self.model).load_state_dict(saved, strict=False)
+        assert not unknown, unknown
+
+
+def _arguments(settings: TrainSettings, steps: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(steps),
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        num_train_epochs=settings.epochs,
+        save_strategy="steps" if settings.save_steps else "no",
+        save_steps=settings.save_steps or 500,
+        save_total_limit=1,
+        **common_arguments(settings),
+    )
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(v) for name, v in row.items() if isinstance(v, int | float)}

@@ -1,0 +1,121 @@
+"""Policies to train: loading with fresh trainable weights, and saving what was trained.
+
+Owns which weights move (all of them, or an adapter and where it sits) and what lies on disk
+afterwards. Knows no data and no loss.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel, set_seed
+from transformers.pytorch_utils import Conv1D
+
+from charter.models import hf
+from charter.models.hf import HFModel
+from charter.records import Checkpoint
+from charter.store import write_atomic
+from charter.training.settings import Tuning
+
+
+def load_policy(start: Checkpoint, settings: Tuning) -> HFModel:
+    """The start model with its adapters merged, and a fresh adapter (or all weights) to train.
+
+    A fresh adapter's second matrix is zero: until the first step it changes nothing.
+
+    Raises:
+        ModelError: the start cannot be loaded.
+    """
+    model = hf.load(start.base, adapters=start.adapters)
+    assert isinstance(model.net, PreTrainedModel)
+    return HFModel(trainable(model.net, settings), model.tokenizer, model.identity)
+
+
+def trainable(
+    net: PreTrainedModel, settings: Tuning, *, task: str = "CAUSAL_LM"
+) -> PreTrainedModel | PeftModel:
+    """Make the weights that `settings` names require gradients, and no others.
+
+    Args:
+        net: the network; it is changed in place.
+        settings: rank 0 means all weights.
+        task: PEFT's task type; `SEQ_CLS` also trains the score head.
+    """
+    set_seed(settings.seed)
+    if settings.lora_rank == 0:
+        return net.requires_grad_(True)
+    return get_peft_model(net, adapter_config(net, settings, task=task))
+
+
+def adapter_config(
+    net: PreTrainedModel, settings: Tuning, *, task: str = "CAUSAL_LM"
+) -> LoraConfig:
+    """LoRA on every linear layer of the blocks (heads excluded)."""
+    blocks = int(net.config.num_hidden_layers)
+    last = settings.lora_last_layers
+    return LoraConfig(
+        task_type=task,
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=linear_names(net),
+        layers_to_transform=list(range(max(0, blocks - last), blocks)) if last else None,
+    )
+
+
+def linear_names(net: PreTrainedModel) -> list[str]:
+    """Last parts of the names of all linear layers of the backbone, sorted."""
+    named = net.base_model.named_modules()
+    return sorted({n.rpartition(".")[2] for n, m in named if isinstance(m, nn.Linear | Conv1D)})
+
+
+def save_policy(model: HFModel, start: Checkpoint, out: Path) -> Checkpoint:
+    """Write what was trained to a folder: an adapter upon `start`, or a whole model."""
+    save_weights(model.net, out)
+    model.tokenizer.save_pretrained(out)
+    return checkpoint_at(out, start, adapter=isinstance(model.net, PeftModel))
+
+
+def save_weights(net: PreTrainedModel | PeftModel, out: Path) -> None:
+    """Write an adapter or a whole network, the same bytes for the same weights."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not isinstance(net, PeftModel):
+        net.save_pretrained(out)
+        return
+    # "auto" would ask the hub about the base model's vocabulary.
+    net.save_pretrained(str(out), save_embedding_layers=False)
+    _sort_lists(out / "adapter_config.json")
+
+
+def checkpoint_at(out: Path, start: Checkpoint, *, adapter: bool) -> Checkpoint:
+    """The record of a model just saved at `out`."""
+    digest = hf.revision(out)
+    if adapter:
+        return Checkpoint(start.base, (*start.adapters, str(out)), digest)
+    return Checkpoint(str(out), (), digest)
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """The arithmetic of training on this device: bfloat16 matrix products on a GPU, else float32.
+
+    Everything compared with a training step (reference log-likelihoods) must run in it too.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16())
+
+
+def uses_bf16() -> bool:
+    """Whether training runs in bfloat16 here."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def _sort_lists(path: Path) -> None:
+    """PEFT writes its module names in the order of a hash table, which changes from run to run."""
+    config = json.loads(path.read_text())
+    for name, value in config.items():
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            config[name] = sorted(value)
+    write_atomic(path, json.dumps(config, indent=2, sort_keys=True).encode())
