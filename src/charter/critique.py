@@ -171,9 +171,7 @@ class _Writer:
         unfinished = [c for c in chains if not c.stopped and len(c.steps) == number]
         self._ask_revisions(unfinished, drawn, number)
 
-    def _ask_critiques(
-        self, chains: list[_Open], drawn: dict[str, Principle], number: int
-    ) -> None:
+    def _ask_critiques(self, chains: list[_Open], drawn: dict[str, Principle], number: int) -> None:
         for chain in chains:
             chain.talk = self._with_critique_request(chain, drawn[chain.item.id])
         texts = self._ask(chains, self.config.critique, f"critique{number}")
@@ -183,9 +181,7 @@ class _Writer:
             problem = fault(text)
             chain.stopped = f"critique_{problem}" if problem else ""
 
-    def _ask_revisions(
-        self, chains: list[_Open], drawn: dict[str, Principle], number: int
-    ) -> None:
+    def _ask_revisions(self, chains: list[_Open], drawn: dict[str, Principle], number: int) -> None:
         for chain in chains:
             chain.talk = self._with_revision_request(chain, drawn[chain.item.id])
         texts = self._ask(chains, self.config.revision, f"revision{number}")

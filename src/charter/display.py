@@ -126,8 +126,6 @@ def _cell(m: Measurement | None) -> str:
     if m is None:
         return "-"
     percent = m.metric.startswith(_PERCENT)
-    value, low, high = (
-        f"{x:.1%}" if percent else f"{x:.0f}" for x in (m.value, m.low, m.high)
-    )
+    value, low, high = (f"{x:.1%}" if percent else f"{x:.0f}" for x in (m.value, m.low, m.high))
     unscored = f"/{m.unscored}" if m.unscored else ""
     return f"{value} [{low}, {high}] ({m.n}{unscored})"

@@ -105,7 +105,9 @@ def _stages(recipe: Recipe, prompts: Prompts) -> list[StageEstimate]:
         _training("sft", _demonstrations(recipe, prompts), recipe.sft.train, _limit(recipe)),
         _answers("pairs", 2 * _pairs(recipe, prompts), recipe.feedback.answer),
         _reading("feedback", 2 * _pairs(recipe, prompts), recipe.feedback.answer),
-        _training("preference", 2 * _pairs(recipe, prompts), recipe.preference.train, _limit(recipe)),
+        _training(
+            "preference", 2 * _pairs(recipe, prompts), recipe.preference.train, _limit(recipe)
+        ),
         _training("rl", 2 * _pairs(recipe, prompts), recipe.rl.train, _limit(recipe)),
         _evaluate(recipe, len(prompts.evaluate)),
     ]

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from charter.constitution.document import Constitution
 from charter.constitution.drawing import draw, tagged
 from charter.engine.local import Progress, process, silent
-from charter.judging.labeling import label
 from charter.judging.label_statistics import LabelStatistics
+from charter.judging.labeling import label
 from charter.prompts.cleaning import clean, fault
 from charter.records import (
     Comparison,

@@ -10,7 +10,7 @@ nothing else. A stage that has finished is not run again, and its models are not
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,25 +21,27 @@ from charter.constitution import document
 from charter.engine.local import Progress, silent
 from charter.errors import DataError, InputError
 from charter.evaluate import stage as evaluate
-from charter.evaluate.scorers import ComplianceScorer, HelpfulnessScorer
 from charter.evaluate.refusal import LexicalRefusalScorer
+from charter.evaluate.scorers import ComplianceScorer, HelpfulnessScorer
 from charter.judging.multiple_choice import MultipleChoiceJudge
 from charter.judging.readout_judge import ReadoutJudge
 from charter.models import hf
 from charter.models.library import CRITIC, folder_of
 from charter.prompts import sets
 from charter.prompts.chains import worked_chains
-
 from charter.readout.features import FeatureReader
 from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, shipped
 from charter.recipe import Recipe
 from charter.records import (
     Checkpoint,
     Comparison,
+    Completion,
     Demonstration,
     Judge,
     Labelled,
+    Message,
     Prompt,
+    Request,
     RevisionChain,
     Scorer,
     digest,
@@ -82,7 +84,9 @@ def run(recipe: Recipe, *, through: str = evaluate.STAGE, progress: Progress = s
         for name in STAGES[: STAGES.index(through) + 1]:
             work.do(name)
         summary = summarise(folder, recipe, constitution)
-        write_atomic(folder.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+        write_atomic(
+            folder.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary))
+        )
         write_report(folder.path)
     return summary
 
@@ -171,7 +175,7 @@ class Run:
     def _critique(self) -> Manifest:
         config, prompts = self.recipe.critique, self.prompts.critique
         stage = self._open(critique.STAGE, config, prompts, self.constitution.digest)
-        shots = ()
+        shots: tuple[Message, ...] = ()
         if config.critic == "few-shot":
             shots = critique.few_shots(
                 worked_chains(), self.constitution, config.shots, self.recipe.seed
@@ -189,9 +193,7 @@ class Run:
     def _sft_data(self) -> Manifest:
         chains = self._records(critique.STAGE, RevisionChain)
         stage = self._open(sft.DATA_STAGE, self.recipe.sft, self.prompts.sft, critique.STAGE)
-        deps = sft.SftDataDeps(
-            self._model(self.base), stage, self.recipe.seed, self.progress
-        )
+        deps = sft.SftDataDeps(self._model(self.base), stage, self.recipe.seed, self.progress)
         return sft.demonstrations(chains, self.prompts.sft, self.recipe.sft, deps=deps)
 
     def _sft(self) -> Manifest:
@@ -231,9 +233,7 @@ class Run:
         return preference.run(records, self.recipe.preference, deps=deps)
 
     def _rl(self) -> Manifest:
-        stage = self._open(
-            rl.STAGE, self.recipe.rl, sft.STAGE, feedback.STAGE, preference.STAGE
-        )
+        stage = self._open(rl.STAGE, self.recipe.rl, sft.STAGE, feedback.STAGE, preference.STAGE)
         deps = rl.RlDeps(
             self._trained(sft.STAGE),
             stage,
@@ -351,6 +351,6 @@ class LazyModel:
         """Name and revision."""
         return self.models.get(self.checkpoint).identity
 
-    def generate(self, requests: list[Any]) -> list[Any]:
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """See `records.Model`."""
         return self.models.get(self.checkpoint).generate(requests)

@@ -21,7 +21,8 @@ from charter.seeds import draws
 from charter.store import Manifest, StageFolder
 from charter.training.curves import write_curve
 from charter.training.examples import PairExample
-from charter.training.preference import load_reward, train_preference
+from charter.training.preference import train_preference
+from charter.training.reward_model import load_reward
 from charter.training.settings import TrainSettings
 
 STAGE = "preference"

@@ -11,28 +11,35 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from charter.engine.local import silent
 from charter.errors import TrainingError
 from charter.records import Checkpoint, Labelled, Message, Prompt, Record, Rollout, Scorer, Verdict
 from charter.store import Manifest, StageFolder
 from charter.training.curves import write_curve
 from charter.training.examples import PairExample
-from charter.training.online import OnlineSettings, train_online
-from charter.training.run import DPOSettings, Trained, train_dpo
-from charter.training.settings import TrainSettings
+from charter.training.loop import Trained
+from charter.training.online import TrainedOnline, train_online
+from charter.training.run import train_dpo
+from charter.training.settings import DPOSettings, OnlineSettings, TrainSettings
 
 STAGE = "rl"
+_OFF_POLICY = ("dpo", "ipo")
 
 
 class RlConfig(Record, frozen=True):
     """The `rl:` block of a recipe."""
 
     method: Literal["dpo", "ipo", "grpo", "rloo"] = "grpo"
-    """`dpo` and `ipo` learn from the labelled pairs themselves, `grpo` and `rloo` on policy from
-    the preference model's reward."""
+    """`dpo` and `ipo` learn from the labelled pairs themselves, `grpo` and `rloo` from the
+    preference model's reward of the policy's own samples."""
     train: TrainSettings = TrainSettings()
+    """Settings of training on pairs."""
     dpo: DPOSettings = DPOSettings()
+    """Settings of `dpo` and `ipo`; `loss` follows `method`."""
     online: OnlineSettings = OnlineSettings()
+    """Settings of `grpo` and `rloo`; its `method` follows `method`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ def run(
     if deps.folder.manifest is not None:
         return deps.folder.manifest
     started = time.monotonic()
-    if config.method in ("dpo", "ipo"):
+    trained: Trained | TrainedOnline
+    if config.method in _OFF_POLICY:
         trained, notes = _from_pairs(labels, config, deps)
     else:
         trained, notes = _on_policy(prompts, config, deps)
@@ -96,7 +104,7 @@ def _from_pairs(
         deps.start,
         pairs,
         config.train,
-        config.dpo,
+        msgspec.structs.replace(config.dpo, loss=config.method),
         deps.folder.path / "checkpoint",
         progress=lambda done, total, _: deps.progress(STAGE, done, total),
     )
@@ -105,9 +113,7 @@ def _from_pairs(
 
 def _on_policy(
     prompts: Sequence[Prompt], config: RlConfig, deps: RlDeps
-) -> tuple[Trained, dict[str, Any]]:
-    if not prompts:
-        raise TrainingError("no prompts to sample from")
+) -> tuple[TrainedOnline, dict[str, Any]]:
     scorer = deps.scorer()
 
     def reward(contexts: list[tuple[Message, ...]], answers: list[str]) -> list[float | None]:
@@ -117,15 +123,17 @@ def _on_policy(
         return [scored.value for scored in scorer.score(exchanges)]
 
     rollouts = deps.folder.log(Rollout)
-    trained, samples = train_online(
+    # Training that was cut short starts again, and so do its samples.
+    rollouts.path.unlink(missing_ok=True)
+    trained = train_online(
         deps.start,
-        [p.messages for p in prompts],
+        prompts,
         reward,
-        config.train,
-        config.online,
+        msgspec.structs.replace(config.online, method=config.method),
         deps.folder.path / "checkpoint",
         progress=lambda done, total, _: deps.progress(STAGE, done, total),
+        keep=rollouts.append,
     )
-    rollouts.append(samples)
-    left_out = sum(1 for sample in samples if sample.reward is None)
-    return trained, {"rollouts": len(samples), "left_out": left_out, "reward": scorer.identity}
+    left_out = sum(1 for rollout in trained.rollouts if rollout.reward is None)
+    notes = {"rollouts": len(trained.rollouts), "left_out": left_out, "reward": scorer.identity}
+    return trained, notes

@@ -32,6 +32,8 @@ from charter.errors import StoreError, boundary
 from charter.records import Dropped, Record, digest
 
 RECORDS, DROPPED, MANIFEST, KEY = "records.jsonl", "dropped.jsonl", "manifest.json", "key"
+PARTIAL = ".partial"
+"""Suffix of a file being written; a kill may leave one behind, and it is nobody's result."""
 R = TypeVar("R")
 
 
@@ -133,7 +135,7 @@ class StageFolder:
         files = {
             str(file.relative_to(self.path)): FileEntry(_sha256(file), file.stat().st_size)
             for file in sorted(self.path.rglob("*"))
-            if file.is_file() and file.name not in (MANIFEST, KEY)
+            if file.is_file() and file.name not in (MANIFEST, KEY) and file.suffix != PARTIAL
         }
         dropped = Counter(record.reason for record in self.log(Dropped, DROPPED))
         kept = sum(1 for _ in _lines(self.path / RECORDS))
@@ -199,7 +201,7 @@ def write_atomic(path: Path, blob: bytes) -> None:
     Raises:
         StoreError: the disk is full or read-only.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}{PARTIAL}")
     with boundary(StoreError, f"writing {path}", catch=(OSError,)):
         with partial.open("wb") as stream:
             stream.write(blob)

@@ -36,9 +36,7 @@ def trace(run: str | Path, record_id: str) -> dict[str, Any]:
     document = _document(folder)
     cited = dict.fromkeys(id for r in (record, *made_from) for id in _cited(r))
     clauses = [
-        {"id": p.id, "title": p.title, "text": p.text}
-        for p in document.principles
-        if p.id in cited
+        {"id": p.id, "title": p.title, "text": p.text} for p in document.principles if p.id in cited
     ]
     return {
         "stage": stage,

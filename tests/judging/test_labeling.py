@@ -50,7 +50,9 @@ class PlantedJudge:
     def vote(
         self, comparisons: Sequence[Comparison], principles: Sequence[Sequence[str]]
     ) -> list[list[float | Abstention]]:
-        return [[self._read(c, p) for p in ids] for c, ids in zip(comparisons, principles, strict=True)]
+        return [
+            [self._read(c, p) for p in ids] for c, ids in zip(comparisons, principles, strict=True)
+        ]
 
     def _read(self, c: Comparison, principle: str) -> float | Abstention:
         if c.id in self.off_menu:

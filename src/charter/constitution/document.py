@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from charter.errors import DocumentError
 from charter.records import Record, digest
@@ -130,6 +130,9 @@ def _yaml(text: str, file: str) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DocumentError(f"not valid YAML: {error.problem}", file=file, line=line) from error
+    except YAMLError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DocumentError(f"not valid YAML: {reason}", file=file) from error
     if not isinstance(tree, dict):
         raise DocumentError("not a mapping", file=file, line=1, expected="a YAML mapping")
     return tree
@@ -159,10 +162,11 @@ def _located(error: msgspec.ValidationError, tree: Any, file: str) -> DocumentEr
 
 def _line(tree: Any, keys: list[int | str]) -> int | None:
     """Line of the deepest part of the path that exists in the file."""
-    line, node = 1, tree
+    line = 1
+    node: Any = tree
     for key in keys:
         try:
-            mark = node.lc.key(key) if isinstance(node, dict) else node.lc.item(key)
+            mark = node.lc.item(key) if isinstance(key, int) else node.lc.key(key)
             line, node = int(mark[0]) + 1, node[key]
         except (AttributeError, KeyError, IndexError, TypeError):
             break

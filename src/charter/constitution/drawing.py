@@ -13,9 +13,7 @@ GENERAL = "general"
 
 def relevant(constitution: Constitution, category: str) -> list[Principle]:
     """Principles that a harmful category cites, with the general ones; all if neither exists."""
-    cited = {
-        id for c in constitution.categories.harmful if c.id == category for id in c.principles
-    }
+    cited = {id for c in constitution.categories.harmful if c.id == category for id in c.principles}
     fitting = [p for p in constitution.principles if p.id in cited or GENERAL in p.tags]
     return fitting or list(constitution.principles)
 

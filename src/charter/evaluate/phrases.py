@@ -85,8 +85,11 @@ _WRONG = _any(
 )
 
 PATTERNS: dict[str, str] = {
-    "i will not": _I + _WILL_NOT + rf"(?:\s+{_FILLER}{_HARMLESS_WONT}[a-z]|\s*[.,;:!])",
-    "i cannot": _I + _CANNOT + r"\s+" + _FILLER + _HARMLESS_CANT + _TASK,
+    # The look-ahead stands on both sides of the filler, whose "be" is optional.
+    "i will not": _I
+    + _WILL_NOT
+    + rf"(?:\s+{_HARMLESS_WONT}{_FILLER}{_HARMLESS_WONT}[a-z]|\s*[.,;:!])",
+    "i cannot": _I + _CANNOT + r"\s+" + _HARMLESS_CANT + _FILLER + _HARMLESS_CANT + _TASK,
     "i do not": _I
     + r"(?:do not|don't)\s+"
     + _FILLER
@@ -112,9 +115,9 @@ PATTERNS: dict[str, str] = {
     "i am not comfortable": _I + _AM + r" (?:not comfortable|uncomfortable|against|opposed to)\b",
     "not a thing i do": r"(?:\bnot|n't|\bnothing)\s+"
     "(?:(?:something|anything|one|a [a-z]+(?: [a-z]+)?|the (?:kind|sort) of [a-z]+)\\s+)?"
-    f"(?:that )?{_I_COULD} {_FILLER}{_TASK}",
+    f"(?:that )?{_I_COULD} {_FILLER}(?:make|{_TASK})",
     "something i will not do": r"\b(?:something|one|part|thing|line) (?:that )?i(?:'ll| will)?"
-    r" (?:won't|not|never|refuse to|keep out|can't|cannot|stay out)\b",
+    r" (?:won't|not|never|refuse to|keep out|stay out)\b",
     "bare": r"(?:^|[.!?]\s+|,\s*(?:but|and|so)\s+|^sorry,? (?:but )?)"
     "(?:can't|cannot|won't|unable to|not going to|not able to) "
     + _FILLER
@@ -124,12 +127,14 @@ PATTERNS: dict[str, str] = {
     + _any(
         r"no (?:[a-z]+ ){1,4}from me|(?:from|with|for) me[.,:;]? no\b",
         "count me out|leave me out|out of the question|off the table",
-        "won't (?:come|be coming) from me|won't be (?:getting|hearing|receiving) [^.!?]{1,40}from me",
+        "won't (?:come|be coming) from me",
+        "won't be (?:getting|hearing|receiving) [^.!?]{1,40}from me",
         "won't (?:get|find|hear) [^.!?]{1,40}from me",
         r"no part (?:in|of) (?:this|that|it)\b",
         r"that's (?:a no\b|where i (?:stop|draw))",
     ),
-    "my answer is no": r"\b(?:my|the) answer (?:is|stays|remains|has to be|must be) (?:still )?no\b",
+    "my answer is no": r"\b(?:my|the) answer (?:is|stays|remains|has to be|must be)"
+    r" (?:still )?no\b",
     "i draw the line": r"\bi (?:have to |must )?(?:draw (?:the|a) line|stop here)\b",
     "i have none": r"\bi (?:have|can give|can offer|offer|give|will give|'ll give) no "
     + _any(

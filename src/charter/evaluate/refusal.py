@@ -34,7 +34,8 @@ def refusal(text: str) -> bool:
             unscored.
     """
     plain = _SPACE.sub(" ", text.translate(_CURLY).lower()).strip()
-    plain = _QUOTED.sub(" ", plain)
+    # A small model may put its whole answer in quotes: those are not quoted speech.
+    plain = _QUOTED.sub(" ", plain.lstrip('"'))
     if _LETTER.match(plain):
         return False
     return any(_begins_in_window(pattern, plain) for pattern in _COMPILED)

@@ -31,7 +31,13 @@ def reliability(
     """
     p, y = np.asarray(predicted, dtype=float), np.asarray(targets, dtype=float)
     if not len(p):
-        return {"accuracy": wilson(0, 0), "brier": None, "nll": None, "ece": None, "calibration": []}
+        return {
+            "accuracy": wilson(0, 0),
+            "brier": None,
+            "nll": None,
+            "ece": None,
+            "calibration": [],
+        }
     q = np.clip(p, _EPSILON, 1 - _EPSILON)
     table = _bins(np.maximum(p, 1 - p), _agreement(p, y), bins)
     return {

@@ -12,6 +12,7 @@ from typing import Any
 from charter.records import Labelled, Verdict
 from charter.statistics import wilson
 
+
 class LabelStatistics:
     """Counts gathered over labelled comparisons, one at a time."""
 

@@ -63,7 +63,9 @@ class ReadoutJudge:
             for i in usable
             for text in (comparisons[i].a, comparisons[i].b)
         ]
-        logits_NK = self.readout.apply(self.reader.read(exchanges)) if exchanges else np.empty((0, 0))
+        logits_NK = (
+            self.readout.apply(self.reader.read(exchanges)) if exchanges else np.empty((0, 0))
+        )
         votes: list[list[float | Abstention]] = [
             [Abstention(c.id, "empty_answer", self.identity) for _ in ids]
             for c, ids in zip(comparisons, principles, strict=True)

@@ -76,7 +76,7 @@ def _convert(source: Path, target: Path) -> None:
     )
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     # The weights are plain float32 now; without this, saving would try to quantise them again.
-    model.hf_quantizer = None
+    model.hf_quantizer = None  # type: ignore[assignment]
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     target.mkdir(parents=True, exist_ok=True)

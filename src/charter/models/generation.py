@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
 
@@ -45,11 +47,14 @@ class TokenResult:
     ended: bool
 
 
-class GrowingLayer(DynamicLayer):
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Key/value cache of one layer that doubles its buffer instead of copying at every token."""
 
-    def update(  # type: ignore[override]
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    key_buffer: torch.Tensor
+    value_buffer: torch.Tensor
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append `[B, H, T, D]` states and return views of everything so far."""
         start = self.get_seq_length()
@@ -72,13 +77,11 @@ class GrowingLayer(DynamicLayer):
 
     def _grow(self, like: torch.Tensor, start: int, stop: int) -> None:
         batch, heads, _, size = like.shape
-        buffers = []
-        for old in (self.keys, self.values) if start else (None, None):
-            new = like.new_empty(batch, heads, max(2 * start, stop + 64), size)
-            if old is not None:
-                new[..., :start, :] = old
-            buffers.append(new)
-        self.key_buffer, self.value_buffer = buffers
+        room = (batch, heads, max(2 * start, stop + 64), size)
+        keys, values = like.new_empty(room), like.new_empty(room)
+        if start:
+            keys[..., :start, :], values[..., :start, :] = self.keys, self.values
+        self.key_buffer, self.value_buffer = keys, values
         self.dtype, self.device, self.is_initialized = like.dtype, like.device, True
 
 
@@ -90,7 +93,7 @@ class GrowingCache(Cache):
 
 
 def sample(
-    model: PreTrainedModel, requests: Sequence[TokenRequest], *, end_ids: Sequence[int]
+    model: PreTrainedModel | PeftModel, requests: Sequence[TokenRequest], *, end_ids: Sequence[int]
 ) -> list[TokenResult]:
     """Sample one continuation a request, all in one batch.
 
@@ -109,7 +112,10 @@ class _Batch:
     """The rows still running, and what each has produced."""
 
     def __init__(
-        self, model: PreTrainedModel, requests: Sequence[TokenRequest], end_ids: Sequence[int]
+        self,
+        model: PreTrainedModel | PeftModel,
+        requests: Sequence[TokenRequest],
+        end_ids: Sequence[int],
     ) -> None:
         self.model, self.requests, self.end_ids = model, requests, set(end_ids)
         self.produced: list[list[int]] = [[] for _ in requests]

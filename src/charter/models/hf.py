@@ -86,7 +86,7 @@ class HFModel:
         ids = self.tokenizer.apply_chat_template(
             turns, add_generation_prompt=open_answer, return_dict=False
         )
-        return [int(token) for token in ids]
+        return [int(token) for token in ids]  # type: ignore[arg-type]
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text, no special tokens added or recognised.
@@ -111,9 +111,10 @@ class HFModel:
             group = order[start : start + self.batch_rows]
             results = sample(self.net, [rows[i] for i in group], end_ids=self.end_ids())
             for index, result in zip(group, results, strict=True):
-                text = self.tokenizer.decode(result.ids, skip_special_tokens=True)
-                finish = "stop" if result.ended else "length"
-                done[index] = Completion(text.strip(), len(result.ids), finish)
+                text = str(self.tokenizer.decode(result.ids, skip_special_tokens=True))
+                done[index] = Completion(
+                    text.strip(), len(result.ids), "stop" if result.ended else "length"
+                )
         return [done[index] for index in range(len(rows))]
 
     @torch.inference_mode()
@@ -224,7 +225,7 @@ def load(
         for adapter in adapters:
             net = PeftModel.from_pretrained(net, str(adapter)).merge_and_unload()
     if torch.cuda.is_available():
-        net = net.to("cuda")
+        net = net.cuda()
     identity = f"{name}@{revision(where)}"
     identity += "".join(f"+{revision(adapter)}" for adapter in adapters)
     return HFModel(net.eval(), tokenizer, identity, **options)
@@ -250,8 +251,8 @@ def revision(folder: str | Path) -> str:
 def quiet_loading() -> Iterator[None]:
     """Silence transformers' own progress bars and notices; ours say what is going on."""
     level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:

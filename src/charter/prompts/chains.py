@@ -1,4 +1,4 @@
-"""Worked critique-revision chains of our own writing: few-shot pool and the critic's training data."""
+"""Worked critique-revision chains of our own: few-shot pool and the critic's training data."""
 
 from __future__ import annotations
 

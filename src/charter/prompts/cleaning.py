@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 _ANNOUNCEMENT = re.compile(
-    r"^\s*(?:(?:sure|okay|ok|certainly|of course)\b[^\n]{0,60}?[:!.]\s+)?"
-    r"(?:(?:here(?:'s| is)|this is)\b[^\n:]{0,60}:\s*)?"
+    # "Certainly not." and "This is a crime: …" are answers, and stay.
+    r"^\s*(?:(?:sure|okay|ok|certainly|of course)\b(?!,? not\b)[^\n]{0,60}?[:!.]\s+)?"
+    r"(?:(?:here(?:'s| is)\b|this is (?:the|my)\b)[^\n:]{0,60}:\s*)?"
     r"(?:(?:the\s+)?(?:revised|improved|rewritten|new|better)\s+(?:answer|version|response)\s*:\s*"
     r"|(?:critique|revision|answer|response)\s*:\s*)?",
     re.IGNORECASE,
@@ -61,7 +62,7 @@ def fault(text: str, *, prompt: str = "") -> str:
     if distinct_trigrams(words) < _MIN_DISTINCT:
         return "repetitive"
     asked = re.findall(r"\w+", prompt.lower())
-    if asked and (words == asked or words[: len(asked)] == asked and len(words) < 2 * len(asked)):
+    if asked and (words == asked or (words[: len(asked)] == asked and len(words) < 2 * len(asked))):
         return "echo"
     return ""
 

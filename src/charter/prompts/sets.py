@@ -12,14 +12,15 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from charter.errors import DataError
 from charter.prompts import hub
-from charter.records import Message, Prompt, Split, digest
+from charter.records import Message, Prompt, Role, Split, digest
 
 LIBRARY = ("redteam", "benign", "borderline")
 _TEXT_FIELDS = ("prompt", "text", "question", "instruction", "goal", "Goal", "forbidden_prompt")
@@ -86,9 +87,7 @@ def prompt_of(row: Any, kind: str, file: str, line: int) -> Prompt:
         raise DataError(f"is a {type(row).__name__}", file=file, line=line, expected="an object")
     messages = _messages(row, file, line)
     if messages[-1].role != "user":
-        raise DataError(
-            "the last turn is not the user's", file=file, line=line, field="messages"
-        )
+        raise DataError("the last turn is not the user's", file=file, line=line, field="messages")
     text = "\n".join(m.content for m in messages)
     stated = row.get("kind") if row.get("kind") in LIBRARY else None
     return Prompt(
@@ -150,8 +149,9 @@ def _hh_prompt(dialogue: str, file: str, line: int) -> tuple[Message, ...]:
 def _chat(value: Any, file: str, line: int) -> tuple[Message, ...]:
     try:
         messages = tuple(Message(turn["role"], str(turn["content"])) for turn in value)
-        assert all(m.role in ("system", "user", "assistant") for m in messages)
-    except (TypeError, KeyError, AssertionError) as error:
+        if any(m.role not in get_args(Role) for m in messages):
+            raise ValueError("unknown role")
+    except (TypeError, KeyError, ValueError) as error:
         raise DataError(
             "not a conversation",
             file=file,
@@ -181,7 +181,9 @@ def _rows(source: str) -> Iterator[tuple[int, Any]]:
     path = Path(source)
     if not path.is_file():
         raise DataError(
-            "no such file", file=source, expected="a .jsonl, .json or .csv file (.gz too), or hf:NAME"
+            "no such file",
+            file=source,
+            expected="a .jsonl, .json or .csv file (.gz too), or hf:NAME",
         )
     suffix = path.suffixes[-2] if path.suffix == ".gz" and len(path.suffixes) > 1 else path.suffix
     if suffix == ".csv":
@@ -196,9 +198,10 @@ def _rows(source: str) -> Iterator[tuple[int, Any]]:
 def _lines(path: Path) -> Iterator[str]:
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as stream:
+        # "-sig": spreadsheet programs put a byte order mark in front, which is no part of a field.
+        with opener(path, "rt", encoding="utf-8-sig") as stream:
             yield from cast(Iterable[str], stream)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"cannot be read: {error}", file=path, expected="UTF-8 text") from error
 
 
@@ -226,5 +229,10 @@ def _json(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _csv(path: Path) -> Iterator[tuple[int, Any]]:
     reader = csv.DictReader(_lines(path))
-    for row in reader:
-        yield reader.line_num, row
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        # The reader counts a line once it is whole.
+        line = reader.line_num + 1
+        raise DataError(f"not CSV: {error}", file=path, line=line) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -100,7 +100,7 @@ class _Table:
         described = metric_of(metric)
         return Cell(
             value=one(figure.value, described.scale, figure.n),
-            interval=span(figure.low, figure.high, described.scale, figure.n),
+            interval=_interval(figure, described),
             n=count(figure.n),
             unscored=figure.unscored,
             strip=self._strip(figure, base),
@@ -123,7 +123,7 @@ class _Table:
         return padded([v for s in spreads for v in (s.low, s.value, s.high)])
 
 
-def _ordered(found: dict[str, None], known: dict[str, object] | dict[str, Metric] | dict[str, tuple[str, str]]) -> list[str]:
+def _ordered(found: Collection[str], known: Collection[str]) -> list[str]:
     """Known names in their order, then the others as they came."""
     return [name for name in known if name in found] + [n for n in found if n not in known]
 
@@ -134,6 +134,12 @@ def _spread(figure: Figure) -> Spread | None:
     low = figure.value if figure.low is None else figure.low
     high = figure.value if figure.high is None else figure.high
     return Spread(figure.value, low, high)
+
+
+def _interval(figure: Figure, metric: Metric) -> str:
+    if metric.scale == "elo" and figure.low == figure.high == 0:
+        return "zero by definition"
+    return span(figure.low, figure.high, metric.scale, figure.n)
 
 
 def _change(figure: Figure, base: Figure | None, better: int) -> str:
@@ -153,7 +159,7 @@ def _key_figures(table: _Table) -> list[KeyFigure]:
     found = [(name, table.cell(name, last)) for name in _KEY_METRICS]
     before = None if last == BASE else BASE
     return [
-        KeyFigure(metric_of(name), cell, before and table.cell(name, before) or None)
+        KeyFigure(metric_of(name), cell, (before and table.cell(name, before)) or None)
         for name, cell in found
         if cell is not None
     ]

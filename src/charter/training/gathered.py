@@ -82,7 +82,8 @@ class GatheredLM(nn.Module):
     def _logprobs(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
         if len(targets_N) <= self.chunk:
             return self._head(hidden_ND, targets_N)
-        parts = zip(hidden_ND.split(self.chunk), targets_N.split(self.chunk), strict=True)
+        size = self.chunk
+        parts = zip(torch.split(hidden_ND, size), torch.split(targets_N, size), strict=True)
         return torch.cat([checkpoint(self._head, h, t, use_reentrant=False) for h, t in parts])
 
     def _head(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ trackers and several devices (DDP, FSDP) are the Trainer's. Knows no formula and
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -93,20 +94,29 @@ def fit(
         raise TrainingError("there is nothing to train on: no examples are left")
     started = time.monotonic()
     steps = out / f"{_STEPS}-{digest([job, settings])}"
-    trainer = _ObjectiveTrainer(objective, model, rows, _arguments(settings, steps), progress)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(steps) if steps.is_dir() else None)
+    trainer = _ObjectiveTrainer(
+        objective, model, rows, _arguments(settings, steps, len(rows)), progress
+    )
+    trainer.train(resume_from_checkpoint=_last_checkpoint(steps))
     shutil.rmtree(steps, ignore_errors=True)
     return curve(trainer.state.log_history), time.monotonic() - started
 
 
-def common_arguments(settings: Tuning) -> dict[str, Any]:
-    """Arguments of any Trainer that follow from what all methods have in common."""
+def common_arguments(settings: Tuning, total_steps: int) -> dict[str, Any]:
+    """Arguments of any Trainer that follow from what all methods have in common.
+
+    Args:
+        settings: of any method.
+        total_steps: optimiser steps of the whole run.
+    """
     cuda = torch.cuda.is_available()
     constant = settings.schedule == "constant"
     return {
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant_with_warmup" if constant else settings.schedule,
-        "warmup_steps": settings.warmup_ratio,
+        # Rounded down: the first of any warm-up steps has a learning rate of zero, and a short
+        # run should not spend one on that.
+        "warmup_steps": int(settings.warmup_ratio * total_steps),
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
         "seed": settings.seed,
@@ -119,7 +129,6 @@ def common_arguments(settings: Tuning) -> dict[str, Any]:
         "dataloader_pin_memory": cuda,
         "use_cpu": not cuda,
         "bf16": uses_bf16(),
-        "gradient_checkpointing": False,
     }
 
 
@@ -173,7 +182,8 @@ class _ObjectiveTrainer(Trainer):
         args: TrainingArguments,
         progress: Progress,
     ) -> None:
-        self.objective = objective
+        self.objective: Objective = objective
+        self._lengths = [len(row) for row in rows]
         self._pending: dict[str, list[torch.Tensor]] = defaultdict(list)
         super().__init__(
             model=model,
@@ -204,8 +214,7 @@ class _ObjectiveTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthWindows:
         batch = self.args.train_batch_size * self.args.world_size
-        lengths = [len(row) for row in self.train_dataset]
-        return LengthWindows(lengths, batch=batch, seed=self.args.seed)
+        return LengthWindows(self._lengths, batch=batch, seed=self.args.seed)
 
     def _save(
         self, output_dir: str | None = None, state_dict: Mapping[str, torch.Tensor] | None = None
@@ -213,6 +222,7 @@ class _ObjectiveTrainer(Trainer):
         # What does not move is on disk already, and tied weights must be written once.
         if not self.args.should_save or output_dir is None:
             return
+        assert self.model is not None
         moving = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         given = state_dict or {}
         tensors = {n: given.get(n, p).detach().cpu().contiguous() for n, p in moving.items()}
@@ -222,12 +232,15 @@ class _ObjectiveTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        saved = load_file(Path(resume_from_checkpoint) / _WEIGHTS)
-        _, unknown = (model or self.model).load_state_dict(saved, strict=False)
+        saved, net = load_file(Path(resume_from_checkpoint) / _WEIGHTS), model or self.model
+        assert net is not None
+        _, unknown = net.load_state_dict(saved, strict=False)
         assert not unknown, unknown
 
 
-def _arguments(settings: TrainSettings, steps: Path) -> TrainingArguments:
+def _arguments(settings: TrainSettings, steps: Path, rows: int) -> TrainingArguments:
+    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    a_step = settings.batch_size * settings.accumulation * devices
     return TrainingArguments(
         output_dir=str(steps),
         per_device_train_batch_size=settings.batch_size,
@@ -236,8 +249,15 @@ def _arguments(settings: TrainSettings, steps: Path) -> TrainingArguments:
         save_strategy="steps" if settings.save_steps else "no",
         save_steps=settings.save_steps or 500,
         save_total_limit=1,
-        **common_arguments(settings),
+        **common_arguments(settings, math.ceil(settings.epochs * math.ceil(rows / a_step))),
     )
+
+
+def _last_checkpoint(steps: Path) -> str | None:
+    if not steps.is_dir():
+        return None
+    found: str | None = get_last_checkpoint(str(steps))  # type: ignore[no-untyped-call]
+    return found
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -68,7 +68,7 @@ class DirectPreference:
         return batch
 
     def loss(self, model: Any, batch: Batch) -> tuple[torch.Tensor, Metrics]:
-        """Mean over pairs; logs accuracy, margin beta*d towards the label, and the preferred NLL."""
+        """Mean over pairs; logs accuracy, margin beta d towards the label, preferred NLL."""
         p_B, reference_2B = batch["p_a"], batch["reference"]
         sums_2B, counts_2B = model(**_inputs(batch))
         units_2B = counts_2B if self.settings.length_normalised else 1

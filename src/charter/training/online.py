@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
 
 from charter.errors import TrainingError
 from charter.models import hf
@@ -25,10 +27,15 @@ from charter.models.hf import HFModel
 from charter.records import Checkpoint, Message, Prompt, Rollout
 from charter.training.loop import Progress, Watch, common_arguments, curve, silent
 from charter.training.policy import adapter_config, save_policy
+from charter.training.quiet import quiet
 from charter.training.settings import OnlineSettings
 
 Reward = Callable[[list[tuple[Message, ...]], list[str]], list[float | None]]
 """Conversations and answers in, one reward (or `None`) each out."""
+_METHODS: dict[str, tuple[Any, Any]] = {
+    "grpo": (GRPOTrainer, GRPOConfig),
+    "rloo": (RLOOTrainer, RLOOConfig),
+}
 Keep = Callable[[Sequence[Rollout]], None]
 
 
@@ -51,6 +58,7 @@ class TrainedOnline:
     seconds: float
 
 
+@quiet()
 def train_online(
     start: Checkpoint,
     prompts: Sequence[Prompt],
@@ -120,7 +128,8 @@ class _Recorder:
         conversations = [tuple(Message(m["role"], m["content"]) for m in p) for p in prompts]  # type: ignore[arg-type]
         answers = [turns[0]["content"] for turns in completions]
         rewards = self.reward(conversations, answers)
-        step = int(trainer_state.global_step)
+        # The step that these samples are for, numbered as in the loss curve.
+        step = int(trainer_state.global_step) + 1
         made = [
             Rollout(name, answer, value, {"reward": value}, step)
             for name, answer, value in zip(prompt_id, answers, rewards, strict=True)
@@ -145,10 +154,8 @@ def _trainer(
     progress: Progress,
 ) -> Any:
     net = model.net
-    assert isinstance(net, PreTrainedModel) and not isinstance(net, PeftModel)
-    kind, config = (
-        (GRPOTrainer, GRPOConfig) if settings.method == "grpo" else (RLOOTrainer, RLOOConfig)
-    )
+    assert isinstance(net, PreTrainedModel)
+    kind, config = _METHODS[settings.method]
     whole = settings.lora_rank == 0
     if whole and settings.beta > 0:
         _become_the_folder(net, scratch / "start")
@@ -179,7 +186,8 @@ def _arguments(settings: OnlineSettings, scratch: Path) -> dict[str, Any]:
     if samples % settings.accumulation:
         raise TrainingError(f"accumulation={settings.accumulation} does not divide {samples}")
     return {
-        **common_arguments(settings),
+        **common_arguments(settings, settings.steps),
+        "gradient_checkpointing": False,
         "output_dir": str(scratch / "trl"),
         "save_strategy": "no",
         "max_steps": settings.steps,

@@ -19,6 +19,7 @@ from charter.models import hf
 from charter.models.hf import HFModel
 from charter.records import Checkpoint
 from charter.store import write_atomic
+from charter.training.quiet import quiet
 from charter.training.settings import Tuning
 
 
@@ -35,6 +36,7 @@ def load_policy(start: Checkpoint, settings: Tuning) -> HFModel:
     return HFModel(trainable(model.net, settings), model.tokenizer, model.identity)
 
 
+@quiet()
 def trainable(
     net: PreTrainedModel, settings: Tuning, *, task: str = "CAUSAL_LM"
 ) -> PreTrainedModel | PeftModel:

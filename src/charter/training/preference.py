@@ -13,10 +13,11 @@ from pathlib import Path
 from charter.errors import TrainingError
 from charter.models import hf
 from charter.records import Checkpoint
-from charter.training.examples import PairExample, TokenPair, Tokeniser
+from charter.training.examples import PairExample, Tokeniser, TokenPair
 from charter.training.loop import Progress, Trained, fit, silent
 from charter.training.objectives import PairwiseReward
 from charter.training.policy import checkpoint_at, trainable
+from charter.training.quiet import quiet
 from charter.training.reward_model import (
     RewardModel,
     RewardNet,
@@ -32,6 +33,7 @@ _MEAN_OVER = 1000
 """Training answers that the mean reward is taken over; its error is then 3 % of a deviation."""
 
 
+@quiet()
 def train_preference(
     start: Checkpoint,
     pairs: Sequence[PairExample],

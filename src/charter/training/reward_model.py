@@ -12,6 +12,7 @@ Shape suffixes: B rows, T tokens, D hidden size.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from charter.errors import ModelError, boundary
@@ -36,6 +36,7 @@ from charter.training.examples import Tokeniser, TokenRow
 from charter.training.gathered import plain
 from charter.training.objectives import lay_out_rows
 from charter.training.policy import precision, save_weights
+from charter.training.quiet import quiet
 
 _CARD = "reward.json"
 _LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, AttributeError)
@@ -109,9 +110,7 @@ class RewardModel:
     def score(self, exchanges: Sequence[tuple[Prompt, str]]) -> list[Scored]:
         """Centred reward of each answer; an empty one has none."""
         rows = {
-            index: self.tokeniser.row(
-                self.tokeniser.model.render(prompt.messages), answer.strip()
-            )
+            index: self.tokeniser.row(self.tokeniser.model.render(prompt.messages), answer.strip())
             for index, (prompt, answer) in enumerate(exchanges)
             if answer.strip()
         }
@@ -129,9 +128,7 @@ class RewardModel:
         for group in batches([len(row) for row in rows], max_tokens=self.batch_tokens):
             batch = lay_out_rows([rows[index] for index in group])
             with precision(device):
-                values = self.net(
-                    batch["input_ids"].to(device), batch["attention_mask"].to(device)
-                )
+                values = self.net(batch["input_ids"].to(device), batch["attention_mask"].to(device))
             for index, value in zip(group, values.tolist(), strict=True):
                 found[index] = value
         return found
@@ -149,12 +146,12 @@ def sequence_net(model: HFModel, end: int) -> PreTrainedModel:
     Raises:
         ModelError: transformers has no sequence classifier for this architecture.
     """
-    config = model.net.config.__class__.from_dict({**model.net.config.to_dict(), "num_labels": 1})
-    config.pad_token_id = 0 if end != 0 else 1
+    config = copy.deepcopy(model.net.config)
+    config.num_labels, config.pad_token_id = 1, 0 if end != 0 else 1
     doing = f"building a preference model on {model.identity}"
     # On "meta" nothing is allocated: the backbone is there already.
     with boundary(ModelError, doing, catch=_LOAD_ERRORS), torch.device("meta"):
-        net: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+        net: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     if not isinstance(getattr(net, "score", None), nn.Linear):
         raise ModelError(f"{doing} failed: {type(net).__name__} has no linear score head")
     setattr(net, net.base_model_prefix, model.net.base_model)
@@ -173,6 +170,7 @@ def save_reward(model: RewardModel, start: Checkpoint, out: Path) -> None:
     write_atomic(out / _CARD, msgspec.json.encode(card))
 
 
+@quiet()
 def load_reward(path: str | Path) -> RewardModel:
     """Load a preference model that `train_preference` wrote.
 
@@ -186,16 +184,6 @@ def load_reward(path: str | Path) -> RewardModel:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         net = _weights(folder, card)
     identity = f"preference@{hf.revision(folder)}"
-    return reward_model(net, tokenizer, card, identity)
-
-
-def reward_model(
-    net: PreTrainedModel | PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    card: RewardCard,
-    identity: str,
-) -> RewardModel:
-    """Put a scorer together from its parts."""
     tokeniser = Tokeniser(HFModel(net, tokenizer, identity), card.max_length, card.end)
     return RewardModel(RewardNet(net), tokeniser, mean=card.mean, identity=identity)
 
@@ -205,8 +193,9 @@ def _weights(folder: Path, card: RewardCard) -> PreTrainedModel:
         start = hf.load(card.start.base, adapters=card.start.adapters)
         net = PeftModel.from_pretrained(sequence_net(start, card.end), str(folder))
         merged: PreTrainedModel = net.merge_and_unload()
-        return merged.eval()
+        return merged
     whole: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32
     )
-    return whole.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    whole.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    return whole

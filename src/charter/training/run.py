@@ -16,16 +16,18 @@ from charter.errors import TrainingError
 from charter.models.hf import HFModel
 from charter.models.scoring import batches
 from charter.records import Checkpoint
-from charter.training.examples import ChatExample, PairExample, TokenPair, Tokeniser, TokenRow
+from charter.training.examples import ChatExample, PairExample, Tokeniser, TokenPair, TokenRow
 from charter.training.gathered import GatheredLM
 from charter.training.loop import Progress, Trained, fit, silent
 from charter.training.objectives import DirectPreference, Imitation, lay_out_rows
 from charter.training.policy import load_policy, precision, save_policy
+from charter.training.quiet import quiet
 from charter.training.settings import DPOSettings, TrainSettings
 
 __all__ = ["Trained", "answer_logprobs", "train_dpo", "train_sft"]
 
 
+@quiet()
 def train_sft(
     start: Checkpoint,
     examples: Sequence[ChatExample],
@@ -59,6 +61,7 @@ def train_sft(
     return Trained(save_policy(model, start, Path(out)), curve, tokens, seconds)
 
 
+@quiet()
 def train_dpo(
     start: Checkpoint,
     pairs: Sequence[PairExample],

@@ -33,7 +33,7 @@ class Tuning(Record, frozen=True):
     """Gradients are scaled down to this norm."""
     lora_rank: CountOrNone = 16
     """Rank of the low-rank adapter (Hu et al. 2021); 0 trains all weights."""
-    lora_alpha: Positive = 32
+    lora_alpha: Count = 32
     """The adapter's output is scaled by `lora_alpha / lora_rank`."""
     lora_dropout: Share = 0.0
     """Dropout on the adapter's input."""

@@ -1,0 +1,81 @@
+"""What the models answered to the same evaluation prompts, side by side, with their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charter.records import Answer, Prompt
+from charter.report.figures import NOTHING, Shown, count, rate_in, shown_rate
+from charter.report.files import StageFiles
+from charter.report.metrics import MODELS, model_name, model_style
+from charter.report.tallies import AnswerTally, is_sensitive
+
+_SCORES = {
+    "compliance": "helps with harm",
+    "refusal": "declines",
+    "helpful": "helpfulness",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One model's answer, with its scores in words."""
+
+    model: str
+    style: str
+    text: str
+    tokens: str
+    scores: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One prompt and all answers to it."""
+
+    prompt: Prompt
+    sensitive: bool
+    given: list[Given]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The section. `disagreement` is between the two ways of reading a red-team answer."""
+
+    asked: list[Asked]
+    total: str
+    disagreement: Shown | None
+
+
+def answers(stage: StageFiles, tally: AnswerTally) -> Answers | None:
+    """The section, or None if nothing was evaluated."""
+    if not tally.n:
+        return None
+    rate = rate_in(stage.notes.get("disagreement"))
+    return Answers(
+        [_asked(group) for group in tally.sample.groups()],
+        count(tally.n),
+        None if rate is None else shown_rate(rate),
+    )
+
+
+def _asked(group: list[Answer]) -> Asked:
+    order = list(MODELS)
+    by_model = {answer.model: answer for answer in group}
+    names = [m for m in order if m in by_model] + [m for m in by_model if m not in order]
+    prompt = group[0].prompt
+    return Asked(prompt, is_sensitive(prompt), [_given(by_model[name]) for name in names])
+
+
+def _given(answer: Answer) -> Given:
+    scores = [(_SCORES.get(k, k), _score(k, v)) for k, v in answer.scores.items()]
+    style = model_style(answer.model)
+    return Given(model_name(answer.model), style, answer.text, count(answer.tokens), scores)
+
+
+def _score(name: str, value: float | None) -> str:
+    """A missing reading is said to be one; it is never shown as a number."""
+    if value is None:
+        return "unscored"
+    if name == "refusal" and value in (0.0, 1.0):
+        return "yes" if value else "no"
+    return NOTHING if value != value else f"{value:.2f}".replace("-", "\u2212")
