@@ -1,6 +1,6 @@
 """Train the embedded critic from the chains that ship with the package.
 
-    python tools/train_critic.py [--out DIR] [--passes 2] [--held-out 24]
+    python tools/train_critic.py [--out DIR] [--passes 1] [--held-out 24]
 
 Owns how a worked chain becomes conversations: critique then revision; a second look that finds
 nothing to change; a good first answer; a direct revision. Every pass draws the variants anew, so
@@ -118,10 +118,10 @@ def main() -> None:
     """Train, and write the adapter with what it was made from."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=folder_of(CRITIC))
-    parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--held-out", type=int, default=24)
     options = parser.parse_args()
-    settings = TrainSettings(learning_rate=6e-4, epochs=1.0, batch_size=8, lora_rank=16)
+    settings = TrainSettings(learning_rate=1e-3, batch_size=4, lora_last_layers=20)
     constitution = document.load("default")
     trained, held = split(worked_chains(), options.held_out)
     model = load_policy(START, settings)

@@ -27,7 +27,7 @@ from charter.records import Measurement
 from charter.summary import Summary
 
 _MODELS = ("base", "sl_cai", "rl_cai")
-_PERCENT = ("harmful_compliance", "over_refusal", "refusal", "helpful_win_rate")
+_PERCENT = ("harmful_compliance", "over_refusal", "refusal", "helpful_win_rate", "helpful_tie_rate")
 
 
 @contextmanager

@@ -99,16 +99,15 @@ def _training_rate(model: hf.HFModel) -> float:
 
 
 def _stages(recipe: Recipe, prompts: Prompts) -> list[StageEstimate]:
+    answers = 2 * len(prompts.pairs) * recipe.feedback.pairs_per_prompt
     return [
         _critique(recipe, len(prompts.critique)),
         _answers("sft_data", len(prompts.sft), recipe.sft.helpful),
         _training("sft", _demonstrations(recipe, prompts), recipe.sft.train, _limit(recipe)),
-        _answers("pairs", 2 * _pairs(recipe, prompts), recipe.feedback.answer),
-        _reading("feedback", 2 * _pairs(recipe, prompts), recipe.feedback.answer),
-        _training(
-            "preference", 2 * _pairs(recipe, prompts), recipe.preference.train, _limit(recipe)
-        ),
-        _training("rl", 2 * _pairs(recipe, prompts), recipe.rl.train, _limit(recipe)),
+        _answers("pairs", answers, recipe.feedback.answer),
+        _reading("feedback", answers, recipe.feedback.answer),
+        _training("preference", answers, recipe.preference.train, _limit(recipe)),
+        _training("rl", answers, recipe.rl.train, _limit(recipe)),
         _evaluate(recipe, len(prompts.evaluate)),
     ]
 
@@ -142,10 +141,6 @@ def _evaluate(recipe: Recipe, count: int) -> StageEstimate:
 
 def _stage(name: str, calls: int, *, generated: int = 0, read: int = 0) -> StageEstimate:
     return StageEstimate(name, calls, int(_FILL * generated), read, 0, 0.0)
-
-
-def _pairs(recipe: Recipe, prompts: Prompts) -> int:
-    return len(prompts.pairs) * recipe.feedback.pairs_per_prompt
 
 
 def _demonstrations(recipe: Recipe, prompts: Prompts) -> int:

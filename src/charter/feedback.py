@@ -107,8 +107,14 @@ def run(
     def notes() -> dict[str, Any]:
         for record in deps.folder.log(Labelled):
             statistics.add(record)
-        summary = {**statistics.summary(), "judge": deps.judge.identity}
-        return {"statistics": summary, "judge": deps.about_judge or {}}
+        about = deps.about_judge or {}
+        summary = {
+            **statistics.summary(),
+            "judge": deps.judge.identity,
+            # On people's labels that the judge was not trained on; labels made here have no truth.
+            "calibration": about.get("calibration", []),
+        }
+        return {"statistics": summary, "judge": about}
 
     return process(
         deps.folder,

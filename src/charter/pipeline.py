@@ -30,7 +30,7 @@ from charter.models.library import CRITIC, folder_of
 from charter.prompts import sets
 from charter.prompts.chains import worked_chains
 from charter.readout.features import FeatureReader
-from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, shipped
+from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, readout_identity, shipped
 from charter.recipe import Recipe
 from charter.records import (
     Checkpoint,
@@ -174,7 +174,9 @@ class Run:
 
     def _critique(self) -> Manifest:
         config, prompts = self.recipe.critique, self.prompts.critique
-        stage = self._open(critique.STAGE, config, prompts, self.constitution.digest)
+        critic = self._critic()
+        revisions = [hf.revision(adapter) for adapter in critic.adapters]
+        stage = self._open(critique.STAGE, config, prompts, self.constitution.digest, revisions)
         shots: tuple[Message, ...] = ()
         if config.critic == "few-shot":
             shots = critique.few_shots(
@@ -182,7 +184,7 @@ class Run:
             )
         deps = critique.CritiqueDeps(
             policy=self._model(self.base),
-            critic=self._model(self._critic()),
+            critic=self._model(critic),
             folder=stage,
             shots=shots,
             seed=self.recipe.seed,
@@ -211,9 +213,9 @@ class Run:
         return feedback.sample(prompts, config, deps=deps)
 
     def _feedback(self) -> Manifest:
-        stage = self._open(
-            feedback.STAGE, self.recipe.feedback, self.constitution.digest, feedback.PAIRS_STAGE
-        )
+        config, document = self.recipe.feedback, self.constitution.digest
+        judge_file = readout_identity(JUDGE) if config.judge == "readout" else ""
+        stage = self._open(feedback.STAGE, config, document, feedback.PAIRS_STAGE, judge_file)
         if stage.manifest is not None:
             return stage.manifest
         judge, about = self._judge()
@@ -221,7 +223,7 @@ class Run:
         return feedback.run(
             self._records(feedback.PAIRS_STAGE, Comparison),
             self.constitution,
-            self.recipe.feedback,
+            config,
             deps=deps,
             total=self.done[feedback.PAIRS_STAGE].kept,
         )
@@ -244,9 +246,9 @@ class Run:
         return rl.run(labels, self.prompts.pairs, self.recipe.rl, deps=deps)
 
     def _evaluate(self) -> Manifest:
-        stage = self._open(
-            evaluate.STAGE, self.recipe.evaluate, self.prompts.evaluate, sft.STAGE, rl.STAGE
-        )
+        config, prompts = self.recipe.evaluate, self.prompts.evaluate
+        scorers = [readout_identity(name) for name in (COMPLIANCE, HELPFUL)]
+        stage = self._open(evaluate.STAGE, config, prompts, sft.STAGE, rl.STAGE, scorers)
         if stage.manifest is not None:
             return stage.manifest
         judged_by = str(self.done[feedback.STAGE].notes["statistics"]["judge"])
@@ -263,7 +265,7 @@ class Run:
             progress=self.progress,
             used_as_label_or_reward=frozenset(filter(None, (judged_by, rewarded_by))),
         )
-        return evaluate.run(self.prompts.evaluate, self.recipe.evaluate, deps=deps)
+        return evaluate.run(prompts, config, deps=deps)
 
     def _critic(self) -> Checkpoint:
         critic = self.recipe.critique.critic

@@ -30,26 +30,39 @@ def start(tiny_model_folder):
     return Checkpoint(str(tiny_model_folder))
 
 
+@pytest.fixture(scope="module")
+def undecided(tiny_model_folder, tmp_path_factory):
+    """A policy that answers `good` or `bad`, one as readily as the other."""
+    examples = [ChatExample(p.messages, word) for p in PROMPTS for word in ("good", "bad")] * 4
+    settings = TrainSettings(learning_rate=1e-2, lora_rank=0, epochs=8.0)
+    out = tmp_path_factory.mktemp("undecided")
+    return train_sft(Checkpoint(str(tiny_model_folder)), examples, settings, out).checkpoint
+
+
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
-def test_the_reward_rises(start, tmp_path, method):
+@pytest.mark.parametrize("rank", [16, 0])
+def test_the_reward_rises(undecided, tmp_path, method, rank):
+    def goodness(conversations, answers):
+        return [float(answer.startswith("good")) for answer in answers]
+
     settings = OnlineSettings(
         method=method,
-        steps=30,
+        steps=20,
         prompts_per_step=4,
-        group=8,
-        max_new_tokens=6,
-        learning_rate=1e-2,
-        beta=0.0,
+        group=4,
+        max_new_tokens=4,
+        learning_rate=3e-2 if rank else 3e-3,
+        lora_rank=rank,
     )
-    trained = train_online(start, PROMPTS, spaces, settings, tmp_path)
+    trained = train_online(undecided, PROMPTS, goodness, settings, tmp_path)
     rewards = [row["reward"] for row in trained.curve]
-    assert len(rewards) == 30
-    assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.5
+    assert 0.2 < sum(rewards[:3]) / 3 < 0.7
+    assert sum(rewards[-3:]) / 3 > 0.8
     with quiet():
         model = hf.load(trained.checkpoint.base, adapters=trained.checkpoint.adapters)
-    sampling = Sampling(max_tokens=6)
-    made = model.generate([Request(PROMPTS[0].messages, sampling, seed) for seed in range(40)])
-    assert sum(c.text.count(" ") for c in made) / 40 > sum(rewards[:5]) / 5
+    requests = [Request(PROMPTS[0].messages, Sampling(max_tokens=4), seed) for seed in range(40)]
+    answers = [completion.text for completion in model.generate(requests)]
+    assert sum(goodness([], answers)) / 40 > 0.75
 
 
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
@@ -104,6 +117,11 @@ def test_a_missing_reward_is_left_out_not_counted_as_zero(start, tmp_path, metho
     # for zero would have made one.
     assert [row["reward"] for row in trained.curve] == [5.0, 5.0]
     assert [row["grad_norm"] for row in trained.curve] == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_nothing_is_printed_not_even_a_sample_without_a_reward(start, tmp_path, capfd):
+    train_online(start, PROMPTS, lambda c, a: [None, *spaces(c[1:], a[1:])], QUICK, tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_same_seed_gives_the_same_rollouts(start, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from charter.errors import TrainingError
 from charter.models import hf
-from charter.records import Checkpoint, Message, Prompt
+from charter.records import Checkpoint, Message
 from charter.training.examples import ChatExample, PairExample, Tokeniser
 from charter.training.gathered import GatheredLM
 from charter.training.quiet import quiet
@@ -42,15 +42,15 @@ def dpo(start, out, pairs=PAIRS, settings=QUICK, **options):
 
 @pytest.mark.parametrize("rank", [4, 0])
 def test_imitation_learns_the_answers_and_saves_them(start, tmp_path, rank):
-    settings = TrainSettings(learning_rate=1e-2, lora_rank=rank, epochs=3.0)
+    settings = TrainSettings(learning_rate=1e-2, lora_rank=rank, epochs=5.0)
     trained = train_sft(start, EXAMPLES, settings, tmp_path / "out")
-    assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] - 1.5
+    assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] - 1.2
     [before], [after] = (
         likelihoods(start, ["good apple"]),
         likelihoods(trained.checkpoint, ["good apple"]),
     )
     assert after > before + 3
-    assert trained.tokens > 3 * len(EXAMPLES) * 10
+    assert trained.tokens > 5 * len(EXAMPLES) * 10
     assert not list((tmp_path / "out").glob("steps-*"))
 
 
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_curve_and_weights_and_another_does_not(sta
     assert runs[0].curve != runs[2].curve
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -77,12 +77,15 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(start, tmp_path, rank)
     )
 
     def kill(done, total, metrics):
-        if done == 6:
-            raise Killed
+        if done == 5:
+            raise KilledError
 
     whole = train_sft(start, EXAMPLES, settings, tmp_path / "whole")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_sft(start, EXAMPLES, settings, tmp_path / "cut", kill)
+    # The kill fell into the writing of the next checkpoint: what is half there does not count.
+    [steps] = (tmp_path / "cut").glob("steps-*")
+    (steps / "checkpoint-6").mkdir()
     seen = []
     resumed = train_sft(
         start, EXAMPLES, settings, tmp_path / "cut", lambda done, *_: seen.append(done)
@@ -92,14 +95,19 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(start, tmp_path, rank)
     assert resumed.checkpoint.digest == whole.checkpoint.digest
 
 
+def test_nothing_is_printed(start, tmp_path, capfd):
+    train_sft(start, EXAMPLES, TrainSettings(lora_rank=0), tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_steps_of_another_job_are_not_resumed(start, tmp_path):
     settings = TrainSettings(save_steps=1)
 
     def kill(done, total, metrics):
         if done == 3:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_sft(start, EXAMPLES, settings, tmp_path, kill)
     seen = []
     train_sft(start, EXAMPLES[:16], settings, tmp_path, lambda done, *_: seen.append(done))

@@ -1,4 +1,4 @@
-"""Are probabilities what they say? Reliability bins, Brier score, NLL, expected calibration error."""
+"""Are probabilities what they say? Reliability bins, Brier score, NLL, calibration error."""
 
 from __future__ import annotations
 

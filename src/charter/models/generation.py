@@ -80,7 +80,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         room = (batch, heads, max(2 * start, stop + 64), size)
         keys, values = like.new_empty(room), like.new_empty(room)
         if start:
-            keys[..., :start, :], values[..., :start, :] = self.keys, self.values
+            keys[..., :start, :] = self.key_buffer[..., :start, :]
+            values[..., :start, :] = self.value_buffer[..., :start, :]
         self.key_buffer, self.value_buffer = keys, values
         self.dtype, self.device, self.is_initialized = like.dtype, like.device, True
 
@@ -168,16 +169,15 @@ class _Batch:
     def _draw(self, logits_BV: torch.Tensor) -> list[int]:
         """Next token of every running row."""
         self._penalise(logits_BV)
-        greedy = logits_BV.argmax(-1).tolist()
-        sampled = [
-            position
-            for position, row in enumerate(self.alive)
-            if self.requests[row].sampling.temperature > 0
-        ]
-        if sampled:
-            for position, token in zip(sampled, self._sample(logits_BV, sampled), strict=True):
-                greedy[position] = token
-        return greedy
+        tokens: list[int] = logits_BV.argmax(-1).tolist()
+        settings = [self.requests[row].sampling for row in self.alive]
+        sampled = [i for i, s in enumerate(settings) if s.temperature > 0]
+        # Two groups: a row must be drawn in the same way whatever its neighbours ask for.
+        for nucleus in (False, True):
+            group = [i for i in sampled if (settings[i].top_p < 1) is nucleus]
+            for position, token in zip(group, self._sample(logits_BV, group), strict=True):
+                tokens[position] = token
+        return tokens
 
     def _penalise(self, logits_BV: torch.Tensor) -> None:
         """Repetition penalty (Keskar et al. 2019) over a row's own new tokens, in place."""
@@ -191,6 +191,9 @@ class _Batch:
                 )
 
     def _sample(self, logits_BV: torch.Tensor, positions: list[int]) -> list[int]:
+        """Tokens of rows that all sample from the whole distribution, or all from a nucleus."""
+        if not positions:
+            return []
         rows = [self.alive[position] for position in positions]
         settings = [self.requests[row].sampling for row in rows]
         temperature = logits_BV.new_tensor([s.temperature for s in settings])[:, None]
@@ -201,15 +204,24 @@ class _Batch:
             device=logits_BV.device,
         )[:, None]
         scaled = logits_BV[positions] / temperature
-        if all(s.top_p >= 1 for s in settings):
-            return _invert(scaled.softmax(-1), draw).tolist()
-        width = min(_NUCLEUS_WIDTH, scaled.shape[-1])
-        values, tokens = (scaled.log_softmax(-1)).topk(width, dim=-1)
-        probs = values.exp()
-        # A token is in the nucleus if the mass before it is still under top_p.
-        probs = probs.masked_fill(probs.cumsum(-1) - probs >= top_p, 0)
-        choice = _invert(probs / probs.sum(-1, keepdim=True), draw)
-        return tokens.gather(-1, choice[:, None])[:, 0].tolist()
+        if settings[0].top_p >= 1:
+            chosen = _invert(scaled.softmax(-1), draw)
+        else:
+            probs, tokens = _nucleus(scaled, top_p)
+            chosen = tokens.gather(-1, _invert(probs, draw)[:, None])[:, 0]
+        return [int(token) for token in chosen]
+
+
+def _nucleus(scaled_BV: torch.Tensor, top_p_B1: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The most likely tokens' probabilities, zero outside the nucleus, and which tokens they are.
+
+    Nucleus sampling: Holtzman et al. 2020, §3.1.
+    """
+    width = min(_NUCLEUS_WIDTH, scaled_BV.shape[-1])
+    values, tokens = scaled_BV.log_softmax(-1).topk(width, dim=-1)
+    probs = values.exp()
+    # A token is in the nucleus if the mass before it is still under top_p.
+    return probs.masked_fill(probs.cumsum(-1) - probs >= top_p_B1, 0), tokens
 
 
 def _invert(probs_BV: torch.Tensor, draw_B1: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,11 @@ def shipped(name: str, model: HFModel) -> LinearReadout:
     return readout
 
 
+def readout_identity(name: str) -> str:
+    """Digest of a shipped readout, without the model that it reads."""
+    return load(folder_of(name)).identity
+
+
 def folder_of(name: str) -> Path:
     """Folder of a shipped readout."""
     return Path(str(resources.files("charter.readout") / "library" / name))

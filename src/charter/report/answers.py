@@ -15,6 +15,8 @@ _SCORES = {
     "refusal": "declines",
     "helpful": "helpfulness",
 }
+_TELLING = {"redteam": "compliance"}
+"""The score that says most about an answer, by kind of prompt; shown first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ class Asked:
     prompt: Prompt
     sensitive: bool
     given: list[Given]
+
+    @property
+    def glance(self) -> str:
+        """Every model's first score, for the line that stands when the example is closed."""
+        firsts = [(g.model, *g.scores[0]) for g in self.given if g.scores]
+        if len({name for _, name, _ in firsts}) != 1:
+            return ""
+        return f"{firsts[0][1]}: " + ", ".join(f"{model} {value}" for model, _, value in firsts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,14 @@ def _asked(group: list[Answer]) -> Asked:
 
 
 def _given(answer: Answer) -> Given:
-    scores = [(_SCORES.get(k, k), _score(k, v)) for k, v in answer.scores.items()]
+    scores = [(_SCORES.get(k, k), _score(k, answer.scores[k])) for k in _ordered(answer)]
     style = model_style(answer.model)
     return Given(model_name(answer.model), style, answer.text, count(answer.tokens), scores)
+
+
+def _ordered(answer: Answer) -> list[str]:
+    first = _TELLING.get(answer.prompt.kind, "helpful")
+    return sorted(answer.scores, key=lambda name: name != first)
 
 
 def _score(name: str, value: float | None) -> str:

@@ -88,7 +88,11 @@ def _chain(group: list[RevisionChain], titles: Mapping[str, str]) -> Chain | Non
     if direct is not None and direct is not main:
         ending = direct.steps[-1].revision if direct.steps else direct.draft
     return Chain(
-        main.prompt, is_sensitive(main.prompt), main.draft, _rounds(main, titles), main.stopped,
+        main.prompt,
+        is_sensitive(main.prompt),
+        main.draft,
+        _rounds(main, titles),
+        main.stopped,
         ending,
     )
 
@@ -97,7 +101,9 @@ def _rounds(chain: RevisionChain, titles: Mapping[str, str]) -> list[Round]:
     before = [chain.draft, *(step.revision for step in chain.steps)]
     return [
         Round(
-            titles.get(step.principle, step.principle), step.critique, step.revision,
+            titles.get(step.principle, step.principle),
+            step.critique,
+            step.revision,
             step.revision == old,
         )
         for old, step in zip(before, chain.steps, strict=False)

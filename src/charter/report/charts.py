@@ -94,7 +94,7 @@ def reliability_plot(bins: Sequence[Bin], x_label: str, y_label: str) -> Markup:
         return _NONE
     start = 0.5 if all(b.mean_p >= 0.5 for b in bins) else 0.0
     floor = min([start, *(math.floor(10 * b.rate.low) / 10 for b in bins)])
-    frame = Frame.of((start, 1.0), (floor, 1.0), width=360, height=300, left=56)
+    frame = Frame.of((start, 1.0), (floor, 1.0), left=56)
     diagonal = frame.line(start, start, 1, 1, "diagonal")
     marks = [_reliability_mark(frame, b, max(x.rate.n for x in bins)) for b in bins]
     axes = frame.axes(x_label, y_label, x_text=percent_text, y_text=percent_text)
@@ -201,6 +201,11 @@ def _column(frame: Frame, left: float, step: float, count: int) -> Markup:
     x1, x2, top = frame.x(left), frame.x(left + step), frame.y(count)
     title = tag("title", f"{left:.2f} to {left + step:.2f}: {count}")
     return tag(
-        "rect", title, x=x1 + 0.75, y=top, width=max(0.5, x2 - x1 - 1.5),
-        height=frame.y.start - top, class_="bar",
+        "rect",
+        title,
+        x=x1 + 0.75,
+        y=top,
+        width=max(0.5, x2 - x1 - 1.5),
+        height=frame.y.start - top,
+        class_="bar",
     )

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from charter.statistics import Rate
 
 Scale = Literal["share", "elo", "number"]
@@ -91,16 +93,22 @@ def rate_in(value: Any) -> Rate | None:
     """A rate written as a mapping with value, low, high, n; also one level further down."""
     if not isinstance(value, Mapping):
         return None
-    parts = [value.get(name) for name in ("value", "low", "high", "n")]
-    if all(isinstance(part, int | float) for part in parts):
-        return Rate(float(parts[0]), float(parts[1]), float(parts[2]), int(parts[3]))  # type: ignore[arg-type]
-    return next((r for r in map(rate_in, value.values()) if r is not None), None)
+    try:
+        return msgspec.convert({name: value.get(name) for name in Rate.__struct_fields__}, Rate)
+    except msgspec.ValidationError:
+        return next((r for r in map(rate_in, value.values()) if r is not None), None)
 
 
 def number_in(notes: Mapping[str, Any], name: str) -> float | None:
     """A number among notes, or None."""
     value = notes.get(name)
     return float(value) if isinstance(value, int | float) else None
+
+
+def mapping_in(notes: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping among notes, or an empty one."""
+    value = notes.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _places(n: int) -> int:

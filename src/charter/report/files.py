@@ -1,4 +1,4 @@
-"""What a run folder holds, as the report reads it: streamed, and with any part allowed to be absent.
+"""What a run folder holds, as the report reads it: streamed, and any part may be absent.
 
 Owns where things lie in a run and how they are decoded. Knows nothing of what is said about them.
 """

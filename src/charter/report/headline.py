@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from charter.report.charts import PlanePoint, Spread, interval_strip, plane
-from charter.report.figures import count, one, span
+from charter.report.figures import count, mapping_in, one, span
 from charter.report.files import Figure, RunFiles
 from charter.report.metrics import METRICS, MODELS, Metric, metric_of, model_name, model_style
 from charter.report.svg import padded
@@ -179,7 +179,7 @@ def _plane(table: _Table) -> Markup | None:
 def _scorers(files: RunFiles) -> tuple[dict[str, str], bool | None]:
     """Who measured, and whether none of them had labelled or rewarded (None: not recorded)."""
     notes = files.stage("evaluate").notes
-    scorers = {k: str(v) for k, v in dict(notes.get("scorers") or {}).items()}
+    scorers = {k: str(v) for k, v in mapping_in(notes, "scorers").items()}
     used = notes.get("labelled_or_rewarded")
     if not scorers or not isinstance(used, list):
         return scorers, None

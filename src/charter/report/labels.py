@@ -1,4 +1,4 @@
-"""How the AI labels came out: consistency, biases, abstentions, and whether p means what it says."""
+"""How the AI labels came out: consistency, biases, abstentions, and what their p is worth."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from markupsafe import Markup
 
 from charter.report.charts import histogram
-from charter.report.figures import NOTHING, Shown, count, number_in, rate_in, shown_rate
+from charter.report.figures import NOTHING, Shown, count, mapping_in, number_in, rate_in, shown_rate
 from charter.report.files import StageFiles
 from charter.report.reliability import reliability_of
 from charter.report.tallies import LabelTally
 from charter.statistics import wilson
+
+_MOST_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,13 @@ def labels(stage: StageFiles, tally: LabelTally) -> Labels | None:
     """The section, or None if nothing was labelled."""
     if not tally.n:
         return None
-    statistics = _mapping(stage.notes.get("statistics"))
-    about = _mapping(stage.notes.get("judge"))
+    statistics = mapping_in(stage.notes, "statistics")
+    about = mapping_in(stage.notes, "judge")
     confidence = number_in(statistics, "mean_confidence")
     return Labels(
         n=count(tally.n),
         abstained=shown_rate(wilson(tally.reasons.total(), tally.n)),
-        reasons=tally.reasons.most_common(),
+        reasons=tally.reasons.most_common(_MOST_REASONS),
         position_consistency=shown_rate(rate_in(statistics.get("position_consistency"))),
         position_bias=shown_rate(rate_in(statistics.get("position_bias"))),
         length_bias=shown_rate(rate_in(statistics.get("length_bias"))),
@@ -67,7 +69,3 @@ def facts(notes: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _text(value: str | int | float) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -63,7 +63,7 @@ class Frame:
         return cls(
             width,
             height,
-            Scale(*x, left, width - 14),
+            Scale(*x, left, width - 18),
             Scale(*y, height - bottom, 12),
         )
 
@@ -73,19 +73,26 @@ class Frame:
         return tag("svg", *children, class_=class_, viewBox=box, role="img", aria_label=label)
 
     def axes(
-        self, x_label: str, y_label: str, *, x_text: Callable[[float], str] | None = None,
+        self,
+        x_label: str,
+        y_label: str,
+        *,
+        x_text: Callable[[float], str] | None = None,
         y_text: Callable[[float], str] | None = None,
     ) -> Markup:
         """Grid lines, tick labels and axis titles."""
         parts = [self._x_tick(t, (x_text or tick_text)(t)) for t in ticks(self.x.low, self.x.high)]
         parts += [self._y_tick(t, (y_text or tick_text)(t)) for t in ticks(self.y.low, self.y.high)]
+        left, right, base = self.x.start, self.x.end, self.y.start
+        parts.append(tag("line", x1=left, y1=base, x2=right, y2=base, class_="baseline"))
         middle, foot = (self.x.start + self.x.end) / 2, self.height - 6
         parts.append(tag("text", x_label, x=middle, y=foot, class_="axis", text_anchor="middle"))
         height = (self.y.start + self.y.end) / 2
         turn = f"rotate(-90 11 {_short(height)})"
         parts.append(
-            tag("text", y_label, x=11, y=height, class_="axis", text_anchor="middle",
-                transform=turn)
+            tag(
+                "text", y_label, x=11, y=height, class_="axis", text_anchor="middle", transform=turn
+            )
         )
         return Markup("").join(parts)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from charter.records import Abstention, Answer, Labelled, Origin, Prompt, RevisionChain, Verdict
 from charter.report.sample import SampleByKind
@@ -55,7 +56,7 @@ class ArmTally:
         texts = [chain.draft, *(step.revision for step in chain.steps)]
         self.chains += 1
         self.rounds += len(chain.steps)
-        self.changed += sum(old != new for old, new in zip(texts, texts[1:], strict=False))
+        self.changed += sum(old != new for old, new in pairwise(texts))
         self.draft_words += len(texts[0].split())
         self.final_words += len(texts[-1].split())
         if chain.stopped:
@@ -63,7 +64,7 @@ class ArmTally:
 
 
 class ChainTally:
-    """Revision chains: principles drawn, figures by arm, and a sample with both arms side by side."""
+    """Revision chains: principles drawn, figures by arm, and a sample with both arms together."""
 
     def __init__(self) -> None:
         self.drawn: Counter[str] = Counter()
@@ -86,13 +87,11 @@ class VoteTally:
 
     n: int = 0
     distance: float = 0.0
-    agree: int = 0
 
     def add(self, p_as_given: float, p_swapped: float) -> None:
         """Count one vote, read in both orders."""
         self.n += 1
         self.distance += abs((p_as_given + p_swapped) / 2 - 0.5)
-        self.agree += (p_as_given > 0.5) == (p_swapped > 0.5)
 
 
 class LabelTally:

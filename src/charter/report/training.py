@@ -115,4 +115,3 @@ def _numbers(row: Mapping[str, Any], number: int) -> dict[str, float]:
 def _decimal(notes: Mapping[str, Any], name: str) -> str:
     value = number_in(notes, name)
     return NOTHING if value is None else f"{value:.3f}"
-

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from charter.errors import TrainingError
 from charter.records import Checkpoint, digest
@@ -35,9 +27,8 @@ from charter.training.objectives import Batch, Objective
 from charter.training.policy import uses_bf16
 from charter.training.sampler import LengthWindows
 from charter.training.settings import TrainSettings, Tuning
+from charter.training.watch import Progress, Watch, curve, silent
 
-Metrics = Mapping[str, float]
-Progress = Callable[[int, int, Metrics], None]
 _STEPS, _WEIGHTS = "steps", "trainable.safetensors"
 
 
@@ -56,10 +47,6 @@ class Trained:
     curve: tuple[dict[str, float], ...]
     tokens: int
     seconds: float
-
-
-def silent(done: int, total: int, metrics: Metrics) -> None:
-    """Report no progress."""
 
 
 def fit(
@@ -130,42 +117,6 @@ def common_arguments(settings: Tuning, total_steps: int) -> dict[str, Any]:
         "use_cpu": not cuda,
         "bf16": uses_bf16(),
     }
-
-
-def curve(history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
-    """The rows of a Trainer's log that belong to steps, numbers only."""
-    return tuple(_numbers(row) for row in history if "loss" in row)
-
-
-class Watch(TrainerCallback):
-    """Reports each step, and stops training when loss or gradients are no longer numbers."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        """Called with the numbers of a step; the Trainer saves only afterwards.
-
-        Raises:
-            TrainingError: loss or gradient norm is infinite or not a number.
-        """
-        if logs is None or "loss" not in logs:
-            return
-        numbers = _numbers(logs)
-        for name in ("loss", "grad_norm"):
-            if not math.isfinite(numbers.get(name, 0.0)):
-                raise TrainingError(
-                    f"{name} became {numbers[name]} at step {state.global_step} of "
-                    f"{state.max_steps}: try a smaller learning_rate"
-                )
-        self.progress(state.global_step, state.max_steps, numbers)
 
 
 class _ObjectiveTrainer(Trainer):
@@ -254,11 +205,7 @@ def _arguments(settings: TrainSettings, steps: Path, rows: int) -> TrainingArgum
 
 
 def _last_checkpoint(steps: Path) -> str | None:
-    if not steps.is_dir():
-        return None
-    found: str | None = get_last_checkpoint(str(steps))  # type: ignore[no-untyped-call]
-    return found
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(v) for name, v in row.items() if isinstance(v, int | float)}
+    """The newest intermediate checkpoint that is whole: the Trainer writes its state last."""
+    whole = [file.parent for file in steps.glob("checkpoint-*/trainer_state.json")]
+    newest = max(whole, key=lambda folder: int(folder.name.partition("-")[2]), default=None)
+    return None if newest is None else str(newest)

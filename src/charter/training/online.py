@@ -25,10 +25,11 @@ from charter.errors import TrainingError
 from charter.models import hf
 from charter.models.hf import HFModel
 from charter.records import Checkpoint, Message, Prompt, Rollout
-from charter.training.loop import Progress, Watch, common_arguments, curve, silent
+from charter.training.loop import common_arguments
 from charter.training.policy import adapter_config, save_policy
 from charter.training.quiet import quiet
 from charter.training.settings import OnlineSettings
+from charter.training.watch import Progress, Watch, curve, silent
 
 Reward = Callable[[list[tuple[Message, ...]], list[str]], list[float | None]]
 """Conversations and answers in, one reward (or `None`) each out."""
@@ -157,6 +158,9 @@ def _trainer(
     assert isinstance(net, PreTrainedModel)
     kind, config = _METHODS[settings.method]
     whole = settings.lora_rank == 0
+    if whole:
+        # Merging adapters has frozen what they were merged into.
+        net.requires_grad_(True)
     if whole and settings.beta > 0:
         _become_the_folder(net, scratch / "start")
     trainer = kind(

@@ -14,7 +14,7 @@ from charter.errors import TrainingError
 from charter.models import hf
 from charter.records import Checkpoint
 from charter.training.examples import PairExample, Tokeniser, TokenPair
-from charter.training.loop import Progress, Trained, fit, silent
+from charter.training.loop import Trained, fit
 from charter.training.objectives import PairwiseReward
 from charter.training.policy import checkpoint_at, trainable
 from charter.training.quiet import quiet
@@ -26,6 +26,7 @@ from charter.training.reward_model import (
     sequence_net,
 )
 from charter.training.settings import TrainSettings
+from charter.training.watch import Progress, silent
 
 __all__ = ["RewardModel", "load_reward", "train_preference"]
 

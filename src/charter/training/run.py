@@ -18,11 +18,12 @@ from charter.models.scoring import batches
 from charter.records import Checkpoint
 from charter.training.examples import ChatExample, PairExample, Tokeniser, TokenPair, TokenRow
 from charter.training.gathered import GatheredLM
-from charter.training.loop import Progress, Trained, fit, silent
+from charter.training.loop import Trained, fit
 from charter.training.objectives import DirectPreference, Imitation, lay_out_rows
 from charter.training.policy import load_policy, precision, save_policy
 from charter.training.quiet import quiet
 from charter.training.settings import DPOSettings, TrainSettings
+from charter.training.watch import Progress, silent
 
 __all__ = ["Trained", "answer_logprobs", "train_dpo", "train_sft"]
 
