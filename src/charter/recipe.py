@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from charter.critique import CritiqueConfig
 from charter.errors import RecipeError
 from charter.evaluate.stage import EvaluateConfig
 from charter.feedback import FeedbackConfig
+from charter.models.embedded import NAME as EMBEDDED
+from charter.models.library import CRITIC
 from charter.preference import PreferenceConfig
 from charter.prompts.sets import guess_kind
 from charter.records import Record
@@ -95,6 +97,9 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise RecipeError(f"not valid YAML: {error.problem}", file=path, line=line) from error
+    except YAMLError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RecipeError(f"not valid YAML: {reason}", file=path) from error
     if not isinstance(tree, dict):
         raise RecipeError("not a mapping", file=path, line=1, expected="a YAML mapping")
     plain = YAML(typ="safe").load(text)
@@ -129,7 +134,7 @@ def _apply(plain: dict[str, Any], override: str) -> None:
         raise RecipeError(f"cannot read override {override!r}", expected="key=value")
     try:
         parsed = YAML(typ="safe").load(value) if value.strip() else ""
-    except MarkedYAMLError:
+    except YAMLError:
         parsed = value
     if key == "prompts" and isinstance(parsed, str):
         _apply_prompt_files(plain, parsed)
@@ -164,7 +169,28 @@ def _convert(plain: dict[str, Any], tree: Any, path: Path) -> Recipe:
             field="format",
             expected=repr(FORMAT),
         )
+    _check(recipe, tree, path)
     return recipe
+
+
+def _check(recipe: Recipe, tree: Any, path: Path) -> None:
+    """Checks across blocks: what could only fail hours later is found before anything starts."""
+
+    def fail(field: str, problem: str, expected: str) -> None:
+        line = _line(tree, field.split("."))
+        raise RecipeError(problem, file=path, line=line, field=field, expected=expected)
+
+    critique, judge_model = recipe.critique, recipe.feedback.model or recipe.model
+    if critique.critic == CRITIC and recipe.model != EMBEDDED:
+        problem = f"{CRITIC!r} fits the embedded model only, not {recipe.model!r}"
+        fail("critique.critic", problem, "few-shot, or the name of a model")
+    if recipe.feedback.judge == "readout" and judge_model != EMBEDDED:
+        problem = f"the readout judge reads the embedded model only, not {judge_model!r}"
+        fail("feedback.judge", problem, "multiple-choice, or feedback.model: embedded")
+    if recipe.sft.arm not in critique.arms:
+        problem = f"no chains are written for arm {recipe.sft.arm!r}"
+        fail("sft.arm", problem, f"one of critique.arms: {', '.join(critique.arms)}")
+    recipe.evaluate.check()
 
 
 def _located(error: msgspec.ValidationError, tree: Any, path: Path) -> RecipeError:

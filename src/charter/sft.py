@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from charter.engine.local import Progress, process, silent
 from charter.prompts.cleaning import clean, fault
@@ -32,14 +33,15 @@ from charter.training.run import train_sft
 from charter.training.settings import TrainSettings
 
 STAGE, DATA_STAGE = "sft", "sft_data"
+Arm = Literal["critique", "direct"]
 
 
 class SftConfig(Record, frozen=True):
     """The `sft:` block of a recipe."""
 
-    arm: str = "critique"
+    arm: Arm = "critique"
     """Whose revisions are imitated: `critique` or `direct`."""
-    rounds: str = "all"
+    rounds: Literal["all", "last"] = "all"
     """`all` keeps the revisions of every round (the paper), `last` only the final one."""
     helpful: Sampling = Sampling(max_tokens=64, temperature=0.7, top_p=0.95)
     """How the start model's answers to harmless prompts are sampled."""

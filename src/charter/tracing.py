@@ -65,7 +65,8 @@ def _records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in sorted(folder.glob(f"*/{RECORDS}")):
         if ".old-" not in file.parent.name:
             with file.open(encoding="utf-8") as stream:
-                for line in stream:
+                # A line without its end is still being written, or was cut short by a kill.
+                for line in filter(lambda text: text.endswith("\n"), stream):
                     yield file.parent.name, json.loads(line)
 
 

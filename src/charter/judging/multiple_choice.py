@@ -40,8 +40,10 @@ class MultipleChoiceJudge:
 
     @property
     def identity(self) -> str:
-        """Name, model and templates."""
-        return f"multiple-choice@{self.model.identity}/{templates_digest(*_TEMPLATES)}"
+        """Name, model, templates and calibration."""
+        calibrated = "" if self.temperature == 1.0 else f"/T={self.temperature:g}"
+        digest = templates_digest(*_TEMPLATES)
+        return f"multiple-choice@{self.model.identity}/{digest}{calibrated}"
 
     def vote(
         self, comparisons: Sequence[Comparison], principles: Sequence[Sequence[str]]

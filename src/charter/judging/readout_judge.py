@@ -45,8 +45,10 @@ class ReadoutJudge:
 
     @property
     def identity(self) -> str:
-        """Name and digest."""
-        return f"readout-judge@{self.readout.identity}"
+        """Name, calibration and digest."""
+        calibrated = "" if self.temperature == 1.0 else f"/T={self.temperature:g}"
+        # The digest stands last, where a scorer that is the same readout is told by it.
+        return f"readout-judge{calibrated}@{self.readout.identity}"
 
     def coefficients(self, principle: str) -> dict[str, float]:
         """How much each axis counts under a principle; what the judge makes of its wording."""

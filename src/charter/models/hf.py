@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from safetensors import SafetensorError
 from transformers.utils import logging
 
 from charter.errors import ModelError, boundary
@@ -29,7 +31,10 @@ from charter.models.generation import TokenRequest, sample
 from charter.models.scoring import Tree, batches, lay_out
 from charter.records import Completion, Message, Request
 
-_LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError)
+_FOREIGN = r"(transformers|peft|trl|accelerate)(\.|$)"
+_LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+_MARK = "\u241f"
+"""Stands for a message's text while the chat template is laid out around it."""
 
 
 class HFModel:
@@ -81,7 +86,11 @@ class HFModel:
         Args:
             messages: the conversation.
             open_answer: end with the header of an assistant turn, so that an answer may follow.
+
+        A message that spells out a control token cannot end its turn: its text stays text.
         """
+        if any(token in m.content for m in messages for token in self._control_tokens()):
+            return self._ids(self._pieces(messages, open_answer=open_answer))
         turns = [{"role": m.role, "content": m.content} for m in messages]
         ids = self.tokenizer.apply_chat_template(
             turns, add_generation_prompt=open_answer, return_dict=False
@@ -122,9 +131,8 @@ class HFModel:
         self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
     ) -> list[list[float]]:
         """See `records.ChoiceModel`; all suffixes share one pass over the prefix."""
-        stem = self.render(prefix[:-1], open_answer=False) if len(prefix) > 1 else []
-        stem += self._open_user_turn(prefix[-1], bool(stem))
-        close = self._between_user_and_answer()
+        *stem_pieces, close_piece = self._pieces(prefix)
+        stem, close = self._ids(stem_pieces), self._ids([close_piece])
         tree = Tree(tuple(stem), tuple(tuple(self.encode(s) + close) for s in suffixes))
         batch = lay_out([tree], self.device)
         ends = [span.stop - 1 for span in tree.spans()]
@@ -173,26 +181,41 @@ class HFModel:
         net = self.net.get_base_model() if isinstance(self.net, PeftModel) else self.net
         return net.base_model
 
-    def _open_user_turn(self, message: Message, continued: bool) -> list[int]:
-        """Ids of a last message whose turn is left open, for suffixes to continue."""
-        marker = "\u241f"
-        ids = self._rendered_text(message.content + marker, continued).split(marker)[0]
-        return self._special(ids)
+    def _pieces(
+        self, messages: Sequence[Message], *, open_answer: bool = True
+    ) -> list[tuple[str, bool]]:
+        """The rendered conversation cut at its messages: (text, is it the template's own?).
 
-    def _between_user_and_answer(self) -> list[int]:
-        marker = "\u241f"
-        return self._special(self._rendered_text(marker, False).split(marker)[1])
+        Text of the template and of messages takes turns; the template's closes the list.
+        """
+        turns = [{"role": m.role, "content": f"{_MARK}{i}{_MARK}"} for i, m in enumerate(messages)]
+        text = str(
+            self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=open_answer
+            )
+        )
+        parts = text.split(_MARK)
+        return [
+            (messages[int(part)].content, False) if place % 2 else (part, True)
+            for place, part in enumerate(parts)
+        ]
 
-    def _rendered_text(self, content: str, continued: bool) -> str:
-        turns = [{"role": "user", "content": content}]
-        if continued:
-            turns.insert(0, {"role": "system", "content": ""})
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return str(text)
+    def _ids(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
+        """Token ids of pieces; control tokens are recognised in the template's own text only."""
+        controls = self._control_tokens()
+        if any(token in text for text, own in pieces if not own for token in controls):
+            return [i for text, own in pieces for i in self._ids_of_piece(text, own)]
+        # In one go, as the model was trained: a token may reach over the edge of a message.
+        return self._ids_of_piece("".join(text for text, _ in pieces), True)
 
-    def _special(self, text: str) -> list[int]:
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return [int(token) for token in ids]
+    def _ids_of_piece(self, text: str, own: bool) -> list[int]:
+        if not own:
+            return self.encode(text)
+        return [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    def _control_tokens(self) -> list[str]:
+        added = self.tokenizer.added_tokens_decoder.values()
+        return [str(token) for token in added if token.special]
 
 
 def load(
@@ -217,7 +240,7 @@ def load(
     """
     source = embedded.folder() if name == embedded.NAME else Path(name)
     where = str(source) if source.exists() else name
-    with boundary(ModelError, f"loading model {name!r}", catch=_LOAD_ERRORS):
+    with boundary(ModelError, f"loading model {name!r}", catch=_LOAD_ERRORS), quiet_loading():
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=trust_remote_code)
         net: PreTrainedModel | PeftModel = AutoModelForCausalLM.from_pretrained(
             where, dtype=dtype, trust_remote_code=trust_remote_code
@@ -249,11 +272,13 @@ def revision(folder: str | Path) -> str:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Silence transformers' own progress bars and notices; ours say what is going on."""
+    """Silence the libraries' progress bars, and deprecations among themselves."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module=_FOREIGN)
+            yield
     finally:
         logging.set_verbosity(level)

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
@@ -64,9 +65,10 @@ class LinearReadout:
 
     @property
     def identity(self) -> str:
-        """Digest of weights and card."""
-        parts = [self.weights_KF.tobytes().hex(), self.bias_K.tobytes().hex(), self.card]
-        return digest(parts, length=12)
+        """Digest of every array, at the precision in which it is saved, and of the card."""
+        arrays = {"weights": self.weights_KF, "bias": self.bias_K, **self.extra}
+        plain = {name: np.asarray(a, np.float32).tobytes().hex() for name, a in arrays.items()}
+        return digest([plain, self.card], length=12)
 
     def save(self, folder: Path) -> None:
         """Write `readout.safetensors` and `readout.json`."""
@@ -87,7 +89,7 @@ def load(folder: Path) -> LinearReadout:
         card = msgspec.json.decode((folder / CARD).read_bytes(), type=Card)
         arrays = load_file(folder / WEIGHTS)
         weights, bias = arrays.pop("weights"), arrays.pop("bias")
-    except (OSError, KeyError, msgspec.MsgspecError) as error:
+    except (OSError, KeyError, SafetensorError, msgspec.MsgspecError) as error:
         raise ModelError(f"no readout in {folder}: {error}") from error
     return LinearReadout(weights, bias, card, arrays)
 

@@ -8,13 +8,10 @@ sample; rollouts record and count them instead). Everything else passes.
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from charter.models.hf import quiet_loading
-
-_FOREIGN = r"(transformers|peft|trl|accelerate)(\.|$)"
 
 
 @contextmanager
@@ -24,8 +21,7 @@ def quiet() -> Iterator[None]:
     level = talker.level
     talker.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), quiet_loading():
-            warnings.filterwarnings("ignore", category=FutureWarning, module=_FOREIGN)
+        with quiet_loading():
             yield
     finally:
         talker.setLevel(level)
