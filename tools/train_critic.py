@@ -1,6 +1,6 @@
 """Train the embedded critic from the chains that ship with the package.
 
-    python tools/train_critic.py [--out DIR] [--passes 1] [--held-out 24]
+    python tools/train_critic.py [--out DIR] [--passes 2] [--held-out 24]
 
 Owns how a worked chain becomes conversations: critique then revision; a second look that finds
 nothing to change; a good first answer; a direct revision. Every pass draws the variants anew, so
@@ -34,8 +34,11 @@ from charter.training.policy import load_policy, save_weights
 from charter.training.settings import TrainSettings
 
 START = Checkpoint("embedded")
-DIRECT, PRAISED, SECOND = 0.12, 0.30, 0.60
-"""Upper ends of the shares of direct revisions, of good first answers, and of second looks."""
+DIRECT, PRAISED, SECOND = 0.08, 0.13, 0.25
+"""Upper ends of the shares of direct revisions, of good first answers, and of second looks. With
+praise in every third conversation, the critic praised two drafts of three, whatever they said."""
+HARMLESS_SHARE = 1 / 3
+"""Share of the harmless chains in one pass: what the critic is for is the harmful ones."""
 GENERAL_SHARE = 0.35
 """How often a chain under a specific harm principle is shown under the general one instead."""
 
@@ -90,6 +93,11 @@ def conversation(
     return (*talk, *_second_look(chain, second)) if kind < SECOND else talk
 
 
+def takes_part(chain: WorkedChain, number: int) -> bool:
+    """Whether a harmless chain is in this pass: each is in one of three, in turn."""
+    return (derive("part", chain.id) + number) % round(1 / HARMLESS_SHARE) == 0
+
+
 def rows_of(model: HFModel, turns: Sequence[Message]) -> Row:
     """Token ids of a conversation, with the assistant's words and end of turn as targets."""
     ids: list[int] = []
@@ -118,10 +126,10 @@ def main() -> None:
     """Train, and write the adapter with what it was made from."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=folder_of(CRITIC))
-    parser.add_argument("--passes", type=int, default=1)
+    parser.add_argument("--passes", type=int, default=2)
     parser.add_argument("--held-out", type=int, default=24)
     options = parser.parse_args()
-    settings = TrainSettings(learning_rate=1e-3, batch_size=4, lora_last_layers=20)
+    settings = TrainSettings(learning_rate=8e-4, batch_size=2, lora_last_layers=20)
     constitution = document.load("default")
     trained, held = split(worked_chains(), options.held_out)
     model = load_policy(START, settings)
@@ -129,6 +137,7 @@ def main() -> None:
         rows_of(model, conversation(chain, constitution, number))
         for number in range(options.passes)
         for chain in trained
+        if chain.kind == "harmful" or takes_part(chain, number)
     ]
     print(f"{len(rows)} conversations, {sum(map(len, rows))} tokens", flush=True)
     curve, seconds = fit(

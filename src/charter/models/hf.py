@@ -1,7 +1,7 @@
 """A causal LM held in this process through transformers: text, option likelihoods, activations.
 
-Owns: loading (embedded, hub name or folder, with or without adapters), chat rendering, and
-batching. The token loop is `generation`, the prefix sharing is `scoring`.
+Owns: loading (embedded, hub name or folder, with or without adapters), and batching. The token
+loop is `generation`, the prefix sharing is `scoring`, the chat format is `chat`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from safetensors import SafetensorError
 from transformers.utils import logging
 
 from charter.errors import ModelError, boundary
 from charter.models import embedded
+from charter.models.chat import ChatFormat
 from charter.models.generation import TokenRequest, sample
 from charter.models.scoring import Tree, batches, lay_out
 from charter.records import Completion, Message, Request
 
 _FOREIGN = r"(transformers|peft|trl|accelerate)(\.|$)"
 _LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-_MARK = "\u241f"
-"""Stands for a message's text while the chat template is laid out around it."""
 
 
 class HFModel:
@@ -58,6 +58,7 @@ class HFModel:
         batch_tokens: int = 3072,
     ) -> None:
         self.net, self.tokenizer, self._identity = net, tokenizer, identity
+        self.chat = ChatFormat(tokenizer)
         self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
 
     @property
@@ -81,29 +82,12 @@ class HFModel:
         return self.net.device
 
     def render(self, messages: Sequence[Message], *, open_answer: bool = True) -> list[int]:
-        """Token ids of a conversation in the model's own chat format.
-
-        Args:
-            messages: the conversation.
-            open_answer: end with the header of an assistant turn, so that an answer may follow.
-
-        A message that spells out a control token cannot end its turn: its text stays text.
-        """
-        if any(token in m.content for m in messages for token in self._control_tokens()):
-            return self._ids(self._pieces(messages, open_answer=open_answer))
-        turns = [{"role": m.role, "content": m.content} for m in messages]
-        ids = self.tokenizer.apply_chat_template(
-            turns, add_generation_prompt=open_answer, return_dict=False
-        )
-        return [int(token) for token in ids]  # type: ignore[arg-type]
+        """Token ids of a conversation in the model's own chat format; see `ChatFormat.render`."""
+        return self.chat.render(messages, open_answer=open_answer)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of plain text, no special tokens added or recognised.
-
-        Untrusted text that spells out a control token must stay text.
-        """
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
-        return [int(token) for token in encoded["input_ids"]]
+        """Token ids of plain text, no special tokens added or recognised."""
+        return self.chat.encode(text)
 
     def end_ids(self) -> list[int]:
         """Tokens that end an answer."""
@@ -131,8 +115,8 @@ class HFModel:
         self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
     ) -> list[list[float]]:
         """See `records.ChoiceModel`; all suffixes share one pass over the prefix."""
-        *stem_pieces, close_piece = self._pieces(prefix)
-        stem, close = self._ids(stem_pieces), self._ids([close_piece])
+        *opening, closing = self.chat.pieces(prefix)
+        stem, close = self.chat.ids(opening), self.chat.ids([closing])
         tree = Tree(tuple(stem), tuple(tuple(self.encode(s) + close) for s in suffixes))
         batch = lay_out([tree], self.device)
         ends = [span.stop - 1 for span in tree.spans()]
@@ -181,42 +165,6 @@ class HFModel:
         net = self.net.get_base_model() if isinstance(self.net, PeftModel) else self.net
         return net.base_model
 
-    def _pieces(
-        self, messages: Sequence[Message], *, open_answer: bool = True
-    ) -> list[tuple[str, bool]]:
-        """The rendered conversation cut at its messages: (text, is it the template's own?).
-
-        Text of the template and of messages takes turns; the template's closes the list.
-        """
-        turns = [{"role": m.role, "content": f"{_MARK}{i}{_MARK}"} for i, m in enumerate(messages)]
-        text = str(
-            self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=open_answer
-            )
-        )
-        parts = text.split(_MARK)
-        return [
-            (messages[int(part)].content, False) if place % 2 else (part, True)
-            for place, part in enumerate(parts)
-        ]
-
-    def _ids(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
-        """Token ids of pieces; control tokens are recognised in the template's own text only."""
-        controls = self._control_tokens()
-        if any(token in text for text, own in pieces if not own for token in controls):
-            return [i for text, own in pieces for i in self._ids_of_piece(text, own)]
-        # In one go, as the model was trained: a token may reach over the edge of a message.
-        return self._ids_of_piece("".join(text for text, _ in pieces), True)
-
-    def _ids_of_piece(self, text: str, own: bool) -> list[int]:
-        if not own:
-            return self.encode(text)
-        return [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
-
-    def _control_tokens(self) -> list[str]:
-        added = self.tokenizer.added_tokens_decoder.values()
-        return [str(token) for token in added if token.special]
-
 
 def load(
     name: str,
@@ -248,7 +196,7 @@ def load(
         for adapter in adapters:
             net = PeftModel.from_pretrained(net, str(adapter)).merge_and_unload()
     if torch.cuda.is_available():
-        net = net.cuda()
+        net = nn.Module.cuda(net)
     identity = f"{name}@{revision(where)}"
     identity += "".join(f"+{revision(adapter)}" for adapter in adapters)
     return HFModel(net.eval(), tokenizer, identity, **options)
