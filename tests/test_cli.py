@@ -174,11 +174,6 @@ def test_a_missing_model_fails_in_one_line(call: Call, tmp_path: Path, flags: li
     assert found.out == ""
 
 
-def test_a_missing_adapter_of_a_model_that_is_there(tiny_model_folder: Path) -> None:
-    with pytest.raises(hf.ModelError, match=r"\Aloading model .* failed: [^\n]+\Z"):
-        hf.load(str(tiny_model_folder), adapters=["/nowhere/adapter"])
-
-
 def test_the_constitution_is_shown_as_one_json_object(call: Call) -> None:
     found = call("constitution", "show", "--json")
     document = json.loads(found.out)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the lines of the page are prose
 """Write docs/tour.md: one prompt of a finished run, followed through every stage.
 
     python tools/make_tour.py RUN PROMPT_ID [--out docs/tour.md]
@@ -174,7 +175,9 @@ of {accuracy["n"]} pairs of other prompts. It gives answer A a reward of {a:+.2f
             text = self._answer(checkpoint, prompt)
             score = scorer.score([(prompt, text)])[0].value
             lines += ["", f"**{name}** ({score:.2f}):", "", quote(text)]
-        return "\n".join([*lines, "", "The figures of the whole run are in [results.md](results.md).", ""])
+        return "\n".join(
+            [*lines, "", "The figures of the whole run are in [results.md](results.md).", ""]
+        )
 
     def _answer(self, checkpoint: Checkpoint, prompt: Prompt) -> str:
         model = hf.load(checkpoint.base, adapters=checkpoint.adapters)
@@ -190,7 +193,9 @@ of {accuracy["n"]} pairs of other prompts. It gives answer A a reward of {a:+.2f
         return {"start model": Checkpoint(self.recipe.model), **trained}
 
     def _notes(self, stage: str) -> dict[str, Any]:
-        notes: dict[str, Any] = json.loads((self.run / stage / "manifest.json").read_text())["notes"]
+        notes: dict[str, Any] = json.loads((self.run / stage / "manifest.json").read_text())[
+            "notes"
+        ]
         return notes
 
     def _all(self, stage: str, type_: type[Any]) -> list[Any]:

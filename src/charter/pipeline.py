@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from charter import critique, feedback, preference, rl, sft
 from charter.cache import CachedModel, CallCache
@@ -50,7 +51,9 @@ from charter.report.page import write_report
 from charter.seeds import derive
 from charter.store import Manifest, RunFolder, StageFolder, write_atomic
 from charter.summary import Summary, summarise
+from charter.training.settings import Tuning
 
+Tuned = TypeVar("Tuned", bound=Tuning)
 STAGES = (
     critique.STAGE,
     sft.DATA_STAGE,
@@ -83,7 +86,8 @@ def run(recipe: Recipe, *, through: str = evaluate.STAGE, progress: Progress = s
         work.describe()
         for name in STAGES[: STAGES.index(through) + 1]:
             work.do(name)
-        summary = summarise(folder, recipe, constitution)
+        left_out = {"too_long": len(prompts.too_long)} if prompts.too_long else {}
+        summary = summarise(folder, recipe, constitution, left_out)
         write_atomic(
             folder.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary))
         )
@@ -100,6 +104,7 @@ class Prompts:
 
     def __init__(self, recipe: Recipe) -> None:
         self.wanted, self.seed = recipe.prompts, recipe.seed
+        self.too_long: set[str] = set()
         wanted = self.wanted
         self.critique = self._choose("redteam", "train", wanted.critique_redteam)
         self.sft = [
@@ -121,13 +126,23 @@ class Prompts:
         if count == 0:
             return []
         source = getattr(self.wanted, kind)
-        fitting = (p for p in sets.load(source, kind) if p.kind == kind and p.split == split)
+        fitting = (
+            p
+            for p in sets.load(source, kind)
+            if p.kind == kind and p.split == split and self._short_enough(p)
+        )
         # The same text has the same hash: twice as many are kept, so that doubles can go.
         nearest = heapq.nsmallest(2 * count, fitting, key=lambda p: self._rank(p, salt))
         chosen = list({p.id: p for p in nearest}.values())[:count]
         if not chosen:
             raise DataError(f"no {kind} prompts for the {split} split", file=source)
         return chosen
+
+    def _short_enough(self, prompt: Prompt) -> bool:
+        if sum(len(m.content) for m in prompt.messages) <= self.wanted.max_chars:
+            return True
+        self.too_long.add(prompt.id)
+        return False
 
     def _rank(self, prompt: Prompt, salt: str) -> tuple[int, str]:
         return derive(self.seed, salt, prompt.id), prompt.id
@@ -199,10 +214,11 @@ class Run:
         return sft.demonstrations(chains, self.prompts.sft, self.recipe.sft, deps=deps)
 
     def _sft(self) -> Manifest:
-        stage = self._open(sft.STAGE, self.recipe.sft.train, sft.DATA_STAGE)
+        config = self.recipe.sft.train
+        stage = self._open(sft.STAGE, config, sft.DATA_STAGE)
         records = self._records(sft.DATA_STAGE, Demonstration)
         deps = sft.SftDeps(self.base, stage, self.progress)
-        return sft.run(records, self.recipe.sft, deps=deps)
+        return sft.run(records, replace(self.recipe.sft, train=self._seeded(config)), deps=deps)
 
     def _pairs(self) -> Manifest:
         config, prompts = self.recipe.feedback, self.prompts.pairs
@@ -229,10 +245,11 @@ class Run:
         )
 
     def _preference(self) -> Manifest:
-        stage = self._open(preference.STAGE, self.recipe.preference, feedback.STAGE)
+        config = self.recipe.preference
+        stage = self._open(preference.STAGE, config, feedback.STAGE)
         records = self._records(feedback.STAGE, Labelled)
         deps = preference.PreferenceDeps(self.base, stage, self.recipe.seed, self.progress)
-        return preference.run(records, self.recipe.preference, deps=deps)
+        return preference.run(records, replace(config, train=self._seeded(config.train)), deps=deps)
 
     def _rl(self) -> Manifest:
         stage = self._open(rl.STAGE, self.recipe.rl, sft.STAGE, feedback.STAGE, preference.STAGE)
@@ -243,7 +260,11 @@ class Run:
             self.progress,
         )
         labels = self._records(feedback.STAGE, Labelled)
-        return rl.run(labels, self.prompts.pairs, self.recipe.rl, deps=deps)
+        config = self.recipe.rl
+        seeded = replace(
+            config, train=self._seeded(config.train), online=self._seeded(config.online)
+        )
+        return rl.run(labels, self.prompts.pairs, seeded, deps=deps)
 
     def _evaluate(self) -> Manifest:
         config, prompts = self.recipe.evaluate, self.prompts.evaluate
@@ -307,7 +328,16 @@ class Run:
     def _open(self, name: str, *asked: Any) -> StageFolder:
         """A stage's folder, keyed by settings and by the contents of the stages it reads."""
         parts = [self.done[a].files if isinstance(a, str) and a in self.done else a for a in asked]
-        return self.folder.stage(name, [self.recipe.model, self.recipe.seed, *parts])
+        key = [self.recipe.model, self.recipe.seed, *parts]
+        if not self.folder.fits(name, key):
+            # What was made from an earlier version of this stage is no longer this run's.
+            for later in STAGES[STAGES.index(name) + 1 :]:
+                self.folder.set_aside(later)
+        return self.folder.stage(name, key)
+
+    def _seeded(self, settings: Tuned) -> Tuned:
+        """Training settings with the run's seed added to their own."""
+        return replace(settings, seed=settings.seed + self.recipe.seed)
 
     def _records(self, stage: str, type_: type[Any]) -> Iterator[Any]:
         return iter(StageFolder(self.folder.path / stage, stage, "").log(type_))

@@ -40,6 +40,8 @@ class PromptsConfig(Record, frozen=True):
     redteam: str = "library"
     benign: str = "library"
     borderline: str = "library"
+    max_chars: int = 2000
+    """Prompts with more characters than this are left out, and counted."""
     critique_redteam: int = 168
     """Red-team prompts that get critique-revision chains."""
     sft_benign: int = 168
@@ -48,7 +50,7 @@ class PromptsConfig(Record, frozen=True):
     pairs_redteam: int = 168
     """Red-team prompts for comparisons."""
     pairs_benign: int = 168
-    """Benign and borderline prompts for comparisons."""
+    """Benign prompts for comparisons."""
     eval_redteam: int = 84
     eval_benign: int = 84
     eval_borderline: int = 48

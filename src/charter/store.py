@@ -179,11 +179,23 @@ class RunFolder:
         key, path = digest(asked), self.path / stage
         with boundary(StoreError, f"opening stage folder {path}", catch=(OSError,)):
             if path.exists() and _key_of(path) != key:
-                path.rename(_free_name(path, _key_of(path)))
+                self.set_aside(stage)
             path.mkdir(exist_ok=True)
             if not (path / KEY).exists():
                 write_atomic(path / KEY, key.encode())
         return StageFolder(path, stage, key)
+
+    def set_aside(self, stage: str) -> None:
+        """Move a stage's folder out of the way, since what it was made from has changed."""
+        path = self.path / stage
+        if path.exists():
+            with boundary(StoreError, f"moving {path} aside", catch=(OSError,)):
+                path.rename(_free_name(path, _key_of(path)))
+
+    def fits(self, stage: str, asked: Any) -> bool:
+        """Whether a stage's folder exists and was made for the work described by `asked`."""
+        path = self.path / stage
+        return path.exists() and _key_of(path) == digest(asked)
 
     def manifests(self) -> dict[str, Manifest]:
         """Manifests of the finished stages, by stage name."""

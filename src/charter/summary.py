@@ -23,14 +23,28 @@ class Summary(Record, frozen=True):
     run: str
 
 
-def summarise(folder: RunFolder, recipe: Recipe, constitution: Constitution) -> Summary:
-    """Gather a run's figures; stages that have not finished are left out."""
+def summarise(
+    folder: RunFolder,
+    recipe: Recipe,
+    constitution: Constitution,
+    left_out: dict[str, int] | None = None,
+) -> Summary:
+    """Gather a run's figures; stages that have not finished are left out.
+
+    Args:
+        folder: the run.
+        recipe: what was asked.
+        constitution: the document in force.
+        left_out: prompts that never entered, by reason.
+    """
     manifests = folder.manifests()
     found: list[Measurement] = []
     if EVALUATE in manifests:
         answers = StageFolder(folder.path / EVALUATE, EVALUATE, "").log(Answer)
         found = measurements(answers, recipe.evaluate, recipe.seed)
     dropped: dict[str, Any] = {name: m.dropped for name, m in manifests.items() if m.dropped}
+    if left_out:
+        dropped["prompts"] = left_out
     return Summary(
         recipe,
         constitution.digest,

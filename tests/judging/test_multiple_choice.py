@@ -110,7 +110,7 @@ def test_the_whole_conversation_stands_before_the_answers() -> None:
     judge.vote([comparison("one", "two", "how?", "like this", "and then?")], [["calm"]])
     text = model.calls[0][0][-1].content
     assert "User: how?\nAssistant: like this\nUser: and then?" in text
-    assert text.index("and then?") < text.index("one") < text.index("two")
+    assert text.index("and then?") < text.index("A: one") < text.index("B: two")
 
 
 HOSTILE = [

@@ -67,7 +67,7 @@ def test_both_orders_always_agree(judge: ReadoutJudge) -> None:
 
 
 def test_equal_answers_are_a_tie(judge: ReadoutJudge) -> None:
-    [[p]] = judge.vote([comparison("c", "please", " please ")], [["calm"]])
+    [[p]] = judge.vote([comparison("c", "please", "please")], [["calm"]])
     assert p == 0.5
 
 

@@ -12,12 +12,13 @@ from charter.models import hf
 from charter.readout.features import Exchange, FeatureReader, FeatureSettings
 from charter.records import Message
 
+QUESTION = "How do I bake bread? "
 STORY = (Message("user", "Tell me a story."),)
 PLAN = (
     Message("system", "Say something kind."),
     Message("user", "What is a good plan?"),
     Message("assistant", "Bake bread."),
-    Message("user", "How do I bake bread? " * 3),
+    Message("user", QUESTION * 3),
 )
 ANSWERS = ["please", "No. That is not a good plan, sorry.", "a river of stone " * 6, "yes"]
 EXCHANGES: list[Exchange] = [(context, text) for text in ANSWERS for context in (STORY, PLAN)]
@@ -28,15 +29,19 @@ def model(tiny_model_folder: Path) -> hf.HFModel:
     return hf.load(str(tiny_model_folder))
 
 
-def alone(model: hf.HFModel, settings: FeatureSettings | None = None) -> np.ndarray:
-    return np.concatenate([FeatureReader(model, settings).read([e]) for e in EXCHANGES])
+@pytest.fixture(scope="module")
+def alone(model: hf.HFModel) -> np.ndarray:
+    """Features of `EXCHANGES`, each read by itself."""
+    return np.concatenate([FeatureReader(model).read([exchange]) for exchange in EXCHANGES])
 
 
-def test_batch_mates_and_a_shared_context_change_nothing(model: hf.HFModel) -> None:
+def test_batch_mates_and_a_shared_context_change_nothing(
+    model: hf.HFModel, alone: np.ndarray
+) -> None:
     together = FeatureReader(model).read(EXCHANGES)
     assert together.shape == (len(EXCHANGES), FeatureReader(model).width)
     assert together.dtype == np.float32
-    np.testing.assert_allclose(together, alone(model), atol=1e-5)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
     backwards = FeatureReader(model).read(EXCHANGES[::-1])[::-1]
     np.testing.assert_allclose(backwards, together, atol=1e-5)
 
@@ -47,9 +52,9 @@ def test_different_exchanges_have_different_features(model: hf.HFModel) -> None:
     assert gaps[~np.eye(len(found), dtype=bool)].min() > 1e-2
 
 
-def test_small_batches_give_the_same(tiny_model_folder: Path, model: hf.HFModel) -> None:
+def test_small_batches_give_the_same(tiny_model_folder: Path, alone: np.ndarray) -> None:
     narrow = hf.load(str(tiny_model_folder), batch_tokens=1)
-    np.testing.assert_allclose(FeatureReader(narrow).read(EXCHANGES), alone(model), atol=1e-5)
+    np.testing.assert_allclose(FeatureReader(narrow).read(EXCHANGES), alone, atol=1e-5)
 
 
 def test_features_are_means_over_the_answers_tokens(model: hf.HFModel) -> None:
@@ -93,11 +98,11 @@ def test_one_exchange_asked_twice_in_a_call_is_read_once(model: hf.HFModel) -> N
     assert reader.tokens == once.tokens
 
 
-def test_a_full_memory_forgets_but_stays_right(model: hf.HFModel) -> None:
+def test_a_full_memory_forgets_but_stays_right(model: hf.HFModel, alone: np.ndarray) -> None:
     reader = FeatureReader(model, keep=2)
-    for exchange, expected in zip(EXCHANGES * 2, [*alone(model)] * 2, strict=True):
+    for exchange, expected in zip(EXCHANGES, alone, strict=True):
         np.testing.assert_allclose(reader.read([exchange])[0], expected, atol=1e-5)
-    np.testing.assert_allclose(reader.read(EXCHANGES), alone(model), atol=1e-5)
+    np.testing.assert_allclose(reader.read(EXCHANGES), alone, atol=1e-5)
 
 
 def test_long_answers_are_cut_at_their_end_and_long_contexts_at_their_start(
@@ -108,10 +113,10 @@ def test_long_answers_are_cut_at_their_end_and_long_contexts_at_their_start(
     long, longer = "good bad yes no apple " * 3, "good bad yes no apple " * 5
     one, other = reader.read([(STORY, long), (STORY, longer)])
     np.testing.assert_allclose(one, other, atol=1e-5)
-    ends_alike = [(Message("user", f"{start} How do I bake bread?" * 4),) for start in ("a", "is")]
+    ends_alike = [(Message("user", f"{start} {QUESTION * 4}"),) for start in ("a", "is")]
+    rendered = [model.render(context) for context in ends_alike]
+    assert rendered[0] != rendered[1] and rendered[0][-20:] == rendered[1][-20:]
     near, far = (FeatureReader(model, settings).read([(c, "yes")])[0] for c in ends_alike)
-    tail = [model.render(c)[-20:] for c in ends_alike]
-    assert tail[0] == tail[1]
     np.testing.assert_allclose(near, far, atol=1e-5)
 
 

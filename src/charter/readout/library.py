@@ -27,7 +27,7 @@ def shipped(name: str, model: HFModel) -> LinearReadout:
     if readout.card.model != model.identity:
         raise InputError(
             f"readout {name!r} was trained on {readout.card.model}, not {model.identity}",
-            expected="the model it was trained on, or a readout of your own (charter judge train)",
+            expected="the model it was trained on, or a readout of your own",
         )
     return readout
 

@@ -115,8 +115,13 @@ def uses_bf16() -> bool:
 
 
 def _sort_lists(path: Path) -> None:
-    """PEFT writes its module names in the order of a hash table, which changes from run to run."""
+    """Make an adapter's config the same from run to run, and from machine to machine.
+
+    PEFT writes its module names in the order of a hash table, and the folder of the base model,
+    which is the checkpoint's business.
+    """
     config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = None
     for name, value in config.items():
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             config[name] = sorted(value)
