@@ -199,9 +199,8 @@ def test_models_are_listed_with_the_embedded_one_first(
     assert found.code == 0
     assert set(first) == {"name", "state", "where"}
     assert first["name"] == "embedded"
-    (tmp_path / "charter" / "smollm2-135m-instruct").mkdir(parents=True)
-    (tmp_path / "charter" / "smollm2-135m-instruct" / "config.json").write_text("{}")
-    assert json.loads(call("models", "list", "--json").out)[0]["state"] == "ready"
+    # Nothing lies in the cache: it is either still to be converted, or not installed at all.
+    assert first["state"] != "ready" and first["where"]
 
 
 def test_what_a_run_folder_does_not_hold(call: Call, tmp_path: Path) -> None:

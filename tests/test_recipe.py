@@ -13,7 +13,7 @@ from charter.recipe import Recipe, load
 
 ROOT = Path(__file__).parents[1]
 HEAD = "format: charter/recipe/1\nname: mine\n"
-Write = Callable[[str], Path]
+Write = Callable[..., Path]
 
 
 @pytest.fixture

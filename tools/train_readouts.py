@@ -44,9 +44,9 @@ from charter.readout.linear import Card, LinearReadout, fit_labels, fit_pairs, l
 from charter.records import Message
 from charter.seeds import derive
 
-PAIR_STRENGTH, LABEL_STRENGTH, QUESTION_PENALTY = 1e-4, 1e-4, 3e3
+PAIR_STRENGTH, LABEL_STRENGTH, QUESTION_PENALTY = 1e-4, 1e-5, 1e3
 """Inverse L2 penalties on standardised features, and the ridge penalty of the question readout;
-chosen on the development files by `--sweep`."""
+chosen on the development files, see docs/log.md."""
 HH = "hh_rlhf/{}-base.dev-{}.jsonl.gz"
 
 
@@ -261,14 +261,17 @@ def fit_questions(reader: FeatureReader) -> tuple[np.ndarray, np.ndarray, dict[s
     """Readout from a question's features to coefficients over the axes, by ridge regression."""
     table = YAML(typ="safe").load(Path(__file__).with_name("questions.yaml").read_text())
     axes = list(table)
-    texts, targets = [], []
+    texts, targets, numbers = [], [], []
     for axis, ways in table.items():
         for way, sign in (("for", 1.0), ("against", -1.0)):
-            for text in ways[way]:
+            for number, text in enumerate(ways[way]):
                 texts.append(text)
+                numbers.append(number)
                 targets.append([sign if axis == a else 0.0 for a in axes])
     x, y = question_features(reader, texts), np.array(targets)
-    folds = np.arange(len(texts)) // 2 % 5
+    # A question and its opposite stand at the same place of their lists, and in the same fold:
+    # otherwise the nearest question trained on would be the one that means the contrary.
+    folds = np.array(numbers) % 5
     guessed = np.zeros_like(y)
     for fold in range(5):
         weights, bias = _ridge(x[folds != fold], y[folds != fold])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,10 +21,12 @@ from rich.table import Table
 from charter.constitution.document import Constitution
 from charter.engine.local import Progress as ProgressCallback
 from charter.engine.local import silent
-from charter.estimate import Estimate
-from charter.recipe import Recipe
 from charter.records import Measurement
-from charter.summary import Summary
+
+if TYPE_CHECKING:  # these pull in torch, which a table of principles does not need
+    from charter.estimate import Estimate
+    from charter.recipe import Recipe
+    from charter.summary import Summary
 
 _MODELS = ("base", "sl_cai", "rl_cai")
 _PERCENT = ("harmful_compliance", "over_refusal", "refusal", "helpful_win_rate", "helpful_tie_rate")

@@ -120,6 +120,8 @@ class Prompts:
             *self._choose("benign", "eval", wanted.eval_benign),
             *self._choose("borderline", "eval", wanted.eval_borderline),
         ]
+        for chosen in (self.sft, self.pairs, self.evaluate):
+            _require_distinct(chosen)
 
     def _choose(self, kind: str, split: str, count: int, *, salt: str = "") -> list[Prompt]:
         """The `count` prompts with the smallest hash: a fixed random choice, in flat memory."""
@@ -146,6 +148,18 @@ class Prompts:
 
     def _rank(self, prompt: Prompt, salt: str) -> tuple[int, str]:
         return derive(self.seed, salt, prompt.id), prompt.id
+
+
+def _require_distinct(prompts: Sequence[Prompt]) -> None:
+    """Records are told apart by their prompts' ids, and files may bring ids of their own."""
+    kinds: dict[str, str] = {}
+    for prompt in prompts:
+        other = kinds.setdefault(prompt.id, prompt.kind)
+        if other != prompt.kind:
+            raise DataError(
+                f"prompt id {prompt.id!r} stands for a {other} and for a {prompt.kind} prompt",
+                expected="distinct ids, or none: they are then made from the text",
+            )
 
 
 class Run:

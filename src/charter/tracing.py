@@ -70,9 +70,10 @@ def _records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield file.parent.name, json.loads(line)
 
 
-def _id(record: dict[str, Any]) -> str:
+def _id(record: dict[str, Any]) -> str | None:
+    """The id of a record; samples of training have none."""
     inner = record.get("comparison")
-    return str(inner["id"] if isinstance(inner, dict) else record.get("id"))
+    return inner["id"] if isinstance(inner, dict) else record.get("id")
 
 
 def _sources(folder: Path, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
