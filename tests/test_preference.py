@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charter import preference
-from charter.errors import TrainingError
+from charter.errors import ModelError, TrainingError
 from charter.preference import PreferenceConfig, PreferenceDeps, evaluate_scorer
 from charter.records import (
     Abstention,
@@ -192,3 +192,13 @@ def test_a_scorer_measured_on_nothing_knows_nothing() -> None:
     found = evaluate_scorer(Lengths(), [])
     assert (found["accuracy"].n, found["accuracy"].low, found["accuracy"].high) == (0, 0.0, 1.0)
     assert found["brier"] is None
+
+
+def test_a_damaged_preference_model_is_a_model_error(
+    deps: PreferenceDeps, stage: StageFolder
+) -> None:
+    preference.run(planted()[::4], FEW, deps=deps)
+    weights = stage.path / "checkpoint" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:30])
+    with pytest.raises(ModelError, match=r"\Aloading preference model [^\n]+\Z"):
+        preference.reward_model(stage.path)

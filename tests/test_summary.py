@@ -13,6 +13,7 @@ from charter.constitution.document import Constitution, Principle
 from charter.evaluate.config import EvaluateConfig
 from charter.recipe import Recipe
 from charter.records import Answer, Dropped, Message, Origin, Prompt, Record
+from charter.statistics import wilson
 from charter.store import DROPPED, RunFolder, StageFolder
 from charter.summary import Summary, summarise
 
@@ -101,3 +102,8 @@ def test_the_same_folder_gives_the_same_bytes(folder: RunFolder) -> None:
         "run",
     }
     assert all(set(measurement) == FIELDS for measurement in tree["measurements"])
+
+
+def test_an_interval_always_holds_its_rate() -> None:
+    rates = [wilson(hits, n) for n in range(1, 100) for hits in range(n + 1)]
+    assert all(0 <= rate.low <= rate.value <= rate.high <= 1 for rate in rates)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -120,13 +121,14 @@ def show_estimate(recipe: Recipe, found: Estimate) -> None:
 
 def _measurement_table(measurements: tuple[Measurement, ...]) -> Table:
     found = {(m.metric, m.model): m for m in measurements}
-    table = Table(caption="95 % intervals; n in parentheses, unscored after a slash")
-    table.add_column("metric")
-    for model in _MODELS:
-        table.add_column(model, justify="right")
+    table = Table(box=SIMPLE_HEAD, caption="[95 % interval]; +u: u answers could not be scored")
+    table.add_column("metric", no_wrap=True)
+    for model in (*_MODELS, "n"):
+        table.add_column(model, justify="right", no_wrap=True)
     for metric in dict.fromkeys(m.metric for m in measurements):
-        cells = [_cell(found.get((metric, model))) for model in _MODELS]
-        table.add_row(metric, *cells)
+        row = [found.get((metric, model)) for model in _MODELS]
+        sizes = "/".join(dict.fromkeys(str(m.n) for m in row if m is not None))
+        table.add_row(metric, *map(_cell, row), sizes)
     return table
 
 
@@ -134,6 +136,7 @@ def _cell(m: Measurement | None) -> str:
     if m is None:
         return "-"
     percent = m.metric.startswith(_PERCENT)
-    value, low, high = (f"{x:.1%}" if percent else f"{x:.0f}" for x in (m.value, m.low, m.high))
-    unscored = f"/{m.unscored}" if m.unscored else ""
-    return f"{value} [{low}, {high}] ({m.n}{unscored})"
+    scale, unit = (100, "%") if percent else (1, "")
+    value, low, high = (f"{scale * x:.0f}" for x in (m.value, m.low, m.high))
+    unscored = f" +{m.unscored}" if m.unscored else ""
+    return f"{value}{unit} [{low}, {high}]{unscored}"

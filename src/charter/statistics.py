@@ -30,4 +30,5 @@ def wilson(successes: float, n: int) -> Rate:
     p, z2 = successes / n, _Z95 * _Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Rate(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    # At 0 and at 1 rounding could leave the rate itself outside by one digit.
+    return Rate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)

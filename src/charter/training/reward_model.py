@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -39,7 +40,7 @@ from charter.training.policy import precision, save_weights
 from charter.training.quiet import quiet
 
 _CARD = "reward.json"
-_LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, AttributeError)
+_LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError)
 
 
 class RewardCard(Record, frozen=True):
