@@ -30,7 +30,7 @@ LINES: tuple[frozenset[str], ...] = tuple(
         "display",
         "estimate tracing",
         "pipeline",
-        "summary",
+        "summary selection",
         "recipe",
         "critique sft feedback preference rl evaluate guard collective report",
         "training judging engine",

@@ -34,7 +34,7 @@ from charter.store import Manifest, StageFolder
 
 STAGE = "critique"
 Arm = Literal["critique", "direct"]
-_TEMPLATES = (
+TEMPLATES = (
     "critic_system",
     "critique_first",
     "critique_next",
@@ -144,7 +144,7 @@ class _Writer:
         self, constitution: Constitution, config: CritiqueConfig, deps: CritiqueDeps
     ) -> None:
         self.constitution, self.config, self.deps = constitution, config, deps
-        self.template = templates_digest(*_TEMPLATES)
+        self.template = templates_digest(*TEMPLATES)
 
     def chains(self, items: Sequence[_Item]) -> list[RevisionChain | Dropped]:
         """One outcome an item, in order."""

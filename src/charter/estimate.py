@@ -11,9 +11,9 @@ import time
 import torch
 
 from charter.models import hf
-from charter.pipeline import Prompts
 from charter.recipe import Recipe
 from charter.records import Message, Record, Request, Sampling
+from charter.selection import Prompts
 from charter.training.settings import TrainSettings
 
 _FILL = 0.85

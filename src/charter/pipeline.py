@@ -9,8 +9,7 @@ nothing else. A stage that has finished is not run again, and its models are not
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +19,7 @@ from charter import critique, feedback, preference, rl, sft
 from charter.cache import CachedModel, CallCache
 from charter.constitution import document
 from charter.engine.local import Progress, silent
-from charter.errors import DataError, InputError
+from charter.errors import InputError
 from charter.evaluate import stage as evaluate
 from charter.evaluate.refusal import LexicalRefusalScorer
 from charter.evaluate.scorers import ComplianceScorer, HelpfulnessScorer
@@ -28,27 +27,24 @@ from charter.judging.multiple_choice import MultipleChoiceJudge
 from charter.judging.readout_judge import ReadoutJudge
 from charter.models import hf
 from charter.models.library import CRITIC, folder_of
-from charter.prompts import sets
+from charter.models.loading import Models
 from charter.prompts.chains import worked_chains
+from charter.prompts.templates import templates_digest
 from charter.readout.features import FeatureReader
 from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, readout_identity, shipped
 from charter.recipe import Recipe
 from charter.records import (
     Checkpoint,
     Comparison,
-    Completion,
     Demonstration,
     Judge,
     Labelled,
     Message,
-    Prompt,
-    Request,
     RevisionChain,
     Scorer,
-    digest,
 )
 from charter.report.page import write_report
-from charter.seeds import derive
+from charter.selection import Prompts
 from charter.store import Manifest, RunFolder, StageFolder, write_atomic
 from charter.summary import Summary, summarise
 from charter.training.settings import Tuning
@@ -95,73 +91,6 @@ def run(recipe: Recipe, *, through: str = evaluate.STAGE, progress: Progress = s
     return summary
 
 
-class Prompts:
-    """The prompts of a run, chosen from their sources by a hash, so that order does not matter.
-
-    Raises:
-        DataError: a source cannot be read, or has no prompt of a kind the recipe asks for.
-    """
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.wanted, self.seed = recipe.prompts, recipe.seed
-        self.too_long: set[str] = set()
-        wanted = self.wanted
-        self.critique = self._choose("redteam", "train", wanted.critique_redteam)
-        self.sft = [
-            *self._choose("benign", "train", wanted.sft_benign),
-            *self._choose("borderline", "train", wanted.sft_borderline),
-        ]
-        self.pairs = [
-            *self._choose("redteam", "train", wanted.pairs_redteam, salt="pairs"),
-            *self._choose("benign", "train", wanted.pairs_benign, salt="pairs"),
-        ]
-        self.evaluate = [
-            *self._choose("redteam", "eval", wanted.eval_redteam),
-            *self._choose("benign", "eval", wanted.eval_benign),
-            *self._choose("borderline", "eval", wanted.eval_borderline),
-        ]
-        for chosen in (self.sft, self.pairs, self.evaluate):
-            _require_distinct(chosen)
-
-    def _choose(self, kind: str, split: str, count: int, *, salt: str = "") -> list[Prompt]:
-        """The `count` prompts with the smallest hash: a fixed random choice, in flat memory."""
-        if count == 0:
-            return []
-        source = getattr(self.wanted, kind)
-        fitting = (
-            p
-            for p in sets.load(source, kind)
-            if p.kind == kind and p.split == split and self._short_enough(p)
-        )
-        # The same text has the same hash: twice as many are kept, so that doubles can go.
-        nearest = heapq.nsmallest(2 * count, fitting, key=lambda p: self._rank(p, salt))
-        chosen = list({p.id: p for p in nearest}.values())[:count]
-        if not chosen:
-            raise DataError(f"no {kind} prompts for the {split} split", file=source)
-        return chosen
-
-    def _short_enough(self, prompt: Prompt) -> bool:
-        if sum(len(m.content) for m in prompt.messages) <= self.wanted.max_chars:
-            return True
-        self.too_long.add(prompt.id)
-        return False
-
-    def _rank(self, prompt: Prompt, salt: str) -> tuple[int, str]:
-        return derive(self.seed, salt, prompt.id), prompt.id
-
-
-def _require_distinct(prompts: Sequence[Prompt]) -> None:
-    """Records are told apart by their prompts' ids, and files may bring ids of their own."""
-    kinds: dict[str, str] = {}
-    for prompt in prompts:
-        other = kinds.setdefault(prompt.id, prompt.kind)
-        if other != prompt.kind:
-            raise DataError(
-                f"prompt id {prompt.id!r} stands for a {other} and for a {prompt.kind} prompt",
-                expected="distinct ids, or none: they are then made from the text",
-            )
-
-
 class Run:
     """One run in progress: its folders, its models (loaded when needed), its stages."""
 
@@ -204,8 +133,8 @@ class Run:
     def _critique(self) -> Manifest:
         config, prompts = self.recipe.critique, self.prompts.critique
         critic = self._critic()
-        revisions = [hf.revision(adapter) for adapter in critic.adapters]
-        stage = self._open(critique.STAGE, config, prompts, self.constitution.digest, revisions)
+        made_by = [*map(hf.revision, critic.adapters), templates_digest(*critique.TEMPLATES)]
+        stage = self._open(critique.STAGE, config, prompts, self.constitution.digest, made_by)
         shots: tuple[Message, ...] = ()
         if config.critic == "few-shot":
             shots = critique.few_shots(
@@ -361,42 +290,3 @@ class Run:
 
     def _model(self, checkpoint: Checkpoint) -> CachedModel:
         return CachedModel(self.models.lazily(checkpoint), self.cache)
-
-
-class Models:
-    """Loads models when they are first asked for something, and keeps the last two."""
-
-    def __init__(self, keep: int = 2) -> None:
-        self.keep = keep
-        self._loaded: dict[str, hf.HFModel] = {}
-
-    def get(self, checkpoint: Checkpoint) -> hf.HFModel:
-        """The model of a checkpoint, loaded."""
-        key = digest(checkpoint)
-        model = self._loaded.pop(key, None)
-        if model is None:
-            while len(self._loaded) >= self.keep:
-                self._loaded.pop(next(iter(self._loaded)))
-            model = hf.load(checkpoint.base, adapters=checkpoint.adapters)
-        self._loaded[key] = model
-        return model
-
-    def lazily(self, checkpoint: Checkpoint) -> LazyModel:
-        """The model of a checkpoint, loaded at its first call."""
-        return LazyModel(self, checkpoint)
-
-
-class LazyModel:
-    """A `Model` that is loaded at its first call."""
-
-    def __init__(self, models: Models, checkpoint: Checkpoint) -> None:
-        self.models, self.checkpoint = models, checkpoint
-
-    @property
-    def identity(self) -> str:
-        """Name and revision."""
-        return self.models.get(self.checkpoint).identity
-
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """See `records.Model`."""
-        return self.models.get(self.checkpoint).generate(requests)
