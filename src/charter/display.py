@@ -121,7 +121,9 @@ def show_estimate(recipe: Recipe, found: Estimate) -> None:
 
 def _measurement_table(measurements: tuple[Measurement, ...]) -> Table:
     found = {(m.metric, m.model): m for m in measurements}
-    table = Table(box=SIMPLE_HEAD, caption="[95 % interval]; +u: u answers could not be scored")
+    # Tight enough for a terminal of 80 columns.
+    caption = "[95 % interval]; +u: u answers could not be scored"
+    table = Table(box=SIMPLE_HEAD, caption=caption, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("metric", no_wrap=True)
     for model in (*_MODELS, "n"):
         table.add_column(model, justify="right", no_wrap=True)
@@ -139,4 +141,4 @@ def _cell(m: Measurement | None) -> str:
     scale, unit = (100, "%") if percent else (1, "")
     value, low, high = (f"{scale * x:.0f}" for x in (m.value, m.low, m.high))
     unscored = f" +{m.unscored}" if m.unscored else ""
-    return f"{value}{unit} [{low}, {high}]{unscored}"
+    return f"{value}{unit} [{low},{high}]{unscored}"
