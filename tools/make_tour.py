@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from charter.constitution.document import Constitution
+from charter.constitution.document import Constitution, Principle
 from charter.evaluate.scorers import ComplianceScorer
 from charter.models import hf
 from charter.preference import reward_model
+from charter.prompts.cleaning import says_nothing_to_change
 from charter.readout.features import FeatureReader
 from charter.readout.library import COMPLIANCE, shipped
 from charter.recipe import Recipe
@@ -29,6 +30,7 @@ from charter.records import (
     Prompt,
     Request,
     RevisionChain,
+    Step,
     Verdict,
 )
 from charter.seeds import derive
@@ -99,11 +101,15 @@ class Tour:
                 "",
                 quote(step.critique),
                 "",
-                f"and is asked: *{principle.revision_request}* The revision:",
-                "",
-                quote(step.revision),
+                *self._revised(step, principle),
             ]
         return "\n".join([*lines, ""])
+
+    def _revised(self, step: Step, principle: Principle) -> list[str]:
+        if says_nothing_to_change(step.critique):
+            return ["Where the critic finds nothing to change, no revision is asked for."]
+        asked = f"and is asked: *{principle.revision_request}* The revision:"
+        return [asked, "", quote(step.revision)]
 
     def _demonstrations(self, chain: RevisionChain) -> str:
         found = [d for d in self._all("sft_data", Demonstration) if d.chain == chain.id]
