@@ -8,6 +8,7 @@ when a killed run is resumed.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,8 @@ from charter.records import Completion, Model, Request, digest
 _SCHEMA = "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID"
 _AT_ONCE = 500
 """SQLite limits the number of variables of one statement."""
+_ATTEMPTS = 200
+"""Tries, 50 ms apart, to open a file that other processes are opening too."""
 
 
 class CallCache:
@@ -29,9 +32,23 @@ class CallCache:
         self.path = Path(path)
         with boundary(StoreError, f"opening call cache {self.path}", catch=(sqlite3.Error,)):
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._switch_to_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(_SCHEMA)
+
+    def _switch_to_wal(self) -> None:
+        """Change the journal mode, waiting for another process that is doing the same.
+
+        SQLite answers "locked" at once here, whatever its timeout: the switch needs the file alone.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05)
 
     def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The answers that are known, by key."""

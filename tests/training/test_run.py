@@ -149,7 +149,9 @@ def test_the_sign_of_what_is_learnt_follows_the_label(start, tmp_path):
     good, bad = likelihoods(start, ["good apple", "bad apple"])
     assert ahead[0.9] > good - bad + 0.5
     assert ahead[0.1] < good - bad - 0.5
-    assert ahead[0.5] == pytest.approx(good - bad, abs=0.05)
+    # At 1/2 the gradient is rounding noise, which AdamW's scaling turns into small steps.
+    shifts = {p: abs(found - (good - bad)) for p, found in ahead.items()}
+    assert shifts[0.5] < 0.5 * min(shifts[0.9], shifts[0.1])
 
 
 def test_dpo_goes_on_from_imitation_with_it_as_the_reference(start, tmp_path):
