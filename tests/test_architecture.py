@@ -36,7 +36,7 @@ LINES: tuple[frozenset[str], ...] = tuple(
         "training judging engine",
         "readout",
         "models prompts constitution",
-        "store cache seeds statistics",
+        "store cache seeds statistics yaml_tree",
         "records errors",
         "charter",  # the package itself: its version
     )

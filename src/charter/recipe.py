@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
+from charter import yaml_tree
 from charter.critique import CritiqueConfig
 from charter.errors import RecipeError
 from charter.evaluate.stage import EvaluateConfig
@@ -27,6 +28,7 @@ from charter.prompts.sets import guess_kind
 from charter.records import Record
 from charter.rl import RlConfig
 from charter.sft import SftConfig
+from charter.yaml_tree import line_of
 
 FORMAT = "charter/recipe/1"
 
@@ -90,20 +92,12 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path = _locate(source)
     try:
         text = path.read_text(encoding="utf-8")
-        tree = YAML(typ="rt").load(text)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(shipped())
         raise RecipeError(
             "no such recipe", file=str(source), expected=f"a YAML file, or one of {known}"
         ) from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise RecipeError(f"not valid YAML: {error.problem}", file=path, line=line) from error
-    except YAMLError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RecipeError(f"not valid YAML: {reason}", file=path) from error
-    if not isinstance(tree, dict):
-        raise RecipeError("not a mapping", file=path, line=1, expected="a YAML mapping")
+    tree = yaml_tree.parse(text, file=path, kind=RecipeError)
     plain = YAML(typ="safe").load(text)
     for override in overrides:
         _apply(plain, override)
@@ -167,7 +161,7 @@ def _convert(plain: dict[str, Any], tree: Any, path: Path) -> Recipe:
         raise RecipeError(
             f"unknown format {recipe.format!r}",
             file=path,
-            line=_line(tree, ["format"]),
+            line=line_of(tree, ["format"]),
             field="format",
             expected=repr(FORMAT),
         )
@@ -179,7 +173,7 @@ def _check(recipe: Recipe, tree: Any, path: Path) -> None:
     """Checks across blocks: what could only fail hours later is found before anything starts."""
 
     def fail(field: str, problem: str, expected: str) -> None:
-        line = _line(tree, field.split("."))
+        line = line_of(tree, field.split("."))
         raise RecipeError(problem, file=path, line=line, field=field, expected=expected)
 
     critique, judge_model = recipe.critique, recipe.feedback.model or recipe.model
@@ -205,7 +199,11 @@ def _located(error: msgspec.ValidationError, tree: Any, path: Path) -> RecipeErr
         expected = _nearest(unknown.group(1), keys[:-1])
         problem = "unknown key"
     return RecipeError(
-        problem, file=path, line=_line(tree, keys), field=".".join(keys) or None, expected=expected
+        problem,
+        file=path,
+        line=line_of(tree, keys),
+        field=".".join(keys) or None,
+        expected=expected,
     )
 
 
@@ -217,14 +215,3 @@ def _nearest(key: str, path: Sequence[str]) -> str:
     names = [f.name for f in msgspec.structs.fields(block)]
     close = difflib.get_close_matches(key, names, n=1)
     return f"{close[0]!r}?" if close else "one of " + ", ".join(names)
-
-
-def _line(tree: Any, keys: Sequence[str]) -> int | None:
-    """Line of the deepest key of the path that stands in the file."""
-    line, node = None, tree
-    for key in keys:
-        try:
-            line, node = int(node.lc.key(key)[0]) + 1, node[key]
-        except (AttributeError, KeyError, TypeError):
-            break
-    return line

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from charter import yaml_tree
 from charter.errors import DocumentError
 from charter.records import Record, digest
+from charter.yaml_tree import line_of
 
 FORMAT = "charter/constitution/1"
 DEFAULT = "default"
@@ -108,7 +108,7 @@ def load(source: str | Path) -> Constitution:
 
 def parse(text: str, *, file: str = "<constitution>") -> Constitution:
     """Read a constitution from YAML text; `file` is the name used in errors."""
-    tree = _yaml(text, file)
+    tree = yaml_tree.parse(text, file=file, kind=DocumentError)
     try:
         document = msgspec.convert(_plain(tree), Constitution, strict=True)
     except msgspec.ValidationError as error:
@@ -122,20 +122,6 @@ def _locate(source: str | Path) -> Path:
     if not Path(source).suffix and named.is_file():
         return Path(str(named))
     return Path(source)
-
-
-def _yaml(text: str, file: str) -> Any:
-    try:
-        tree = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise DocumentError(f"not valid YAML: {error.problem}", file=file, line=line) from error
-    except YAMLError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DocumentError(f"not valid YAML: {reason}", file=file) from error
-    if not isinstance(tree, dict):
-        raise DocumentError("not a mapping", file=file, line=1, expected="a YAML mapping")
-    return tree
 
 
 def _plain(node: Any) -> Any:
@@ -157,20 +143,9 @@ def _located(error: msgspec.ValidationError, tree: Any, file: str) -> DocumentEr
     problem, _, path = str(error).partition(" - at `$")
     steps = [s.strip("[]") for s in re.findall(r"\.[^.\[\]`]+|\[[^\]]*\]", path)]
     keys = [int(s) if s.isdigit() else s.lstrip(".") for s in steps]
-    return DocumentError(problem, file=file, line=_line(tree, keys), field=_dotted(keys) or None)
-
-
-def _line(tree: Any, keys: list[int | str]) -> int | None:
-    """Line of the deepest part of the path that exists in the file."""
-    line = 1
-    node: Any = tree
-    for key in keys:
-        try:
-            mark = node.lc.item(key) if isinstance(key, int) else node.lc.key(key)
-            line, node = int(mark[0]) + 1, node[key]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return line
+    return DocumentError(
+        problem, file=file, line=(line_of(tree, keys) or 1), field=_dotted(keys) or None
+    )
 
 
 def _dotted(keys: list[int | str]) -> str:
@@ -184,7 +159,11 @@ def _check(document: Constitution, tree: Any, file: str) -> None:
     def fail(problem: str, expected: str, *keys: int | str) -> None:
         path = list(keys)
         raise DocumentError(
-            problem, file=file, line=_line(tree, path), field=_dotted(path), expected=expected
+            problem,
+            file=file,
+            line=(line_of(tree, path) or 1),
+            field=_dotted(path),
+            expected=expected,
         )
 
     if document.format != FORMAT:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from charter.errors import StoreError
 from charter.records import Dropped
-from charter.store import DROPPED, RECORDS, Manifest, StageFolder
+from charter.store import DROPPED, Manifest, StageFolder
 
 T = TypeVar("T")
 
@@ -85,6 +85,3 @@ def process(
         count += len(group)
         progress(stage.stage, count, total)
     return stage.finish(time.monotonic() - started, notes())
-
-
-__all__ = ["DROPPED", "RECORDS", "Progress", "chunks", "process", "silent"]

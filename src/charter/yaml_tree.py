@@ -1,0 +1,46 @@
+"""YAML that people write: parsed with its line numbers, and errors that say where they stand.
+
+Knows no schema: the constitution and the recipe bring their own, and their own kind of error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from charter.errors import InputError
+
+
+def parse(text: str, *, file: str | Path, kind: type[InputError]) -> Any:
+    """The mapping that a text holds; it remembers the lines of its keys.
+
+    Raises:
+        InputError: of the given kind, naming file and line, if it is not YAML or not a mapping.
+    """
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise kind(f"not valid YAML: {error.problem}", file=file, line=line) from error
+    except YAMLError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise kind(f"not valid YAML: {reason}", file=file) from error
+    if not isinstance(tree, dict):
+        raise kind("not a mapping", file=file, line=1, expected="a YAML mapping")
+    return tree
+
+
+def line_of(tree: Any, keys: Sequence[int | str]) -> int | None:
+    """1-based line of the deepest part of a path that stands in the file, None if none does."""
+    line, node = None, tree
+    for key in keys:
+        try:
+            mark = node.lc.item(key) if isinstance(key, int) else node.lc.key(key)
+            line, node = int(mark[0]) + 1, node[key]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+    return line
