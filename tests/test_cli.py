@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from charter import cli
+from charter.cli import main as cli
 from charter.models import hf
 
 PROGRAM = "charter"
-SRC = Path(cli.__file__).parents[1]
+SRC = Path(cli.__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_answers_without_torch_or_transformers() -> None:
     program = (
         "import sys; sys.argv = ['charter', '--help']\n"
-        "from charter.cli import main\n"
+        "from charter.cli.main import main\n"
         "main()\n"
         "heavy = {'torch', 'transformers', 'peft', 'trl', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def charter(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "charter.cli", *arguments]
+    command = [sys.executable, "-m", "charter.cli.main", *arguments]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
