@@ -222,9 +222,16 @@ def test_answers_to_other_prompts_are_judged_by_help_and_honesty(labels: Labels,
     assert {id for heard in judge.heard.values() for id in heard} == HARMLESS
 
 
-def test_all_principles_that_fit_vote_with_their_weights(labels: Labels) -> None:
+def test_all_principles_that_fit_count_the_same(labels: Labels) -> None:
+    labels.run(comparisons(1), Listener(), FeedbackConfig(principles="all"))
+    [record] = labels.kept
+    assert isinstance(record.label, Verdict)
+    assert {v.principle: v.weight for v in record.label.votes} == {"no-harm": 1.0, "gentle": 1.0}
+
+
+def test_principles_that_fit_vote_with_their_weights(labels: Labels) -> None:
     given = [*comparisons(2), *comparisons(2, "benign")]
-    labels.run(given, Listener(), FeedbackConfig(principles="all"))
+    labels.run(given, Listener(), FeedbackConfig(principles="weighted"))
     harmful, _, harmless, _ = (record.label for record in labels.kept)
     assert isinstance(harmful, Verdict) and isinstance(harmless, Verdict)
     assert [(v.principle, v.weight) for v in harmful.votes] == [("no-harm", 3.0), ("gentle", 1.0)]
@@ -276,3 +283,39 @@ def test_finished_labels_are_not_made_again(labels: Labels) -> None:
     assert judge.calls == 0
     assert again.files == first.files
     assert again.notes["statistics"]["n"] == 3
+
+
+def test_pairs_from_elsewhere_are_taken_but_for_prompts_of_the_evaluation(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path).stage("pairs", "asked")
+    given, held_out = comparisons(4), [prompt("redteam2")]
+    deps = PairsDeps(Sampler(different), folder)
+    manifest = feedback.gather(given, held_out, deps=deps)
+    assert list(folder.log(Comparison)) == [given[0], given[1], given[3]]
+    assert manifest.dropped == {"held_out_prompt": 1}
+
+
+def test_self_preference_is_measured_with_the_judges_own_likelihoods(labels: Labels) -> None:
+    asked: list[str] = []
+
+    def likes_bad(exchanges: Sequence[tuple[tuple[Message, ...], str]]) -> list[float]:
+        asked.extend(answer for _, answer in exchanges)
+        return [-1.0 if "bad" in answer else -2.0 for _, answer in exchanges]
+
+    deps = FeedbackDeps(Listener(), labels.folder, likelihood=likes_bad)
+    config = FeedbackConfig(self_preference=3)
+    manifest = feedback.run(comparisons(5), CONSTITUTION, config, deps=deps)
+    found = manifest.notes["statistics"]["self_preference"]
+    # The judge prefers the good answer, its model finds the bad one more likely.
+    assert (found.value, found.n) == (0.0, 3)
+    assert len(asked) == 6
+
+
+def test_without_a_local_model_there_is_no_self_preference(labels: Labels) -> None:
+    manifest = labels.run(comparisons(1), Listener())
+    assert manifest.notes["statistics"]["self_preference"] is None
+
+
+def test_another_judge_needs_no_other_pairs() -> None:
+    config = FeedbackConfig(judge="votes", principles="all", self_preference=0)
+    assert config.about_pairs() == FeedbackConfig().about_pairs()
+    assert FeedbackConfig(pairs_per_prompt=2).about_pairs() != FeedbackConfig().about_pairs()

@@ -6,7 +6,6 @@ process that is killed half way.
 
 from __future__ import annotations
 
-import functools
 import gc
 import hashlib
 import json
@@ -27,11 +26,13 @@ import torch
 
 from charter import pipeline
 from charter.critique import CritiqueConfig
+from charter.display import show_summary
 from charter.engine import local
 from charter.errors import DataError, StoreError
 from charter.evaluate.config import SCORERS, EvaluateConfig
 from charter.feedback import FeedbackConfig
-from charter.judging.multiple_choice import MultipleChoiceJudge
+from charter.judging.config import JudgeConfig
+from charter.judging.label_statistics import lines
 from charter.models import hf
 from charter.preference import PreferenceConfig
 from charter.recipe import PromptsConfig, Recipe
@@ -65,7 +66,9 @@ def recipe_for(model: Path, run: Path) -> Recipe:
             critic="few-shot", shots=1, rounds=1, draft=SHORT, critique=SHORT, revision=SHORT
         ),
         sft=SftConfig(helpful=SHORT, train=TRAIN),
-        feedback=FeedbackConfig(answer=SHORT),
+        # A random network hardly ever says A or B: the judge is told to make do with that.
+        judges={"lenient": JudgeConfig("multiple-choice", min_mass=0.0)},
+        feedback=FeedbackConfig(judge="lenient", answer=SHORT),
         preference=PreferenceConfig(train=TRAIN),
         rl=RlConfig(method="dpo", train=TRAIN),
         evaluate=EvaluateConfig(answers=SHORT, bootstrap_draws=20),
@@ -84,14 +87,9 @@ class Hashed:
 
 
 def stand_ins(put: Callable[[Any, str, Any], None]) -> None:
-    """Replace what needs the embedded model, and make chunks small enough to be cut between.
-
-    A random network hardly ever says A or B: the judge is told to make do with that.
-    """
+    """Replace what needs the embedded model, and make chunks small enough to be cut between."""
     put(pipeline, "readout_identity", lambda name: name)
     put(pipeline.Run, "_scorers", lambda _: {name: Hashed(name) for name in SCORERS})
-    judge = functools.partial(MultipleChoiceJudge, min_mass=0.0)
-    put(pipeline, "MultipleChoiceJudge", judge)
     defaults = local.process.__kwdefaults__ or {}
     put(local.process, "__kwdefaults__", {**defaults, "chunk": 3})
 
@@ -234,8 +232,8 @@ def test_a_changed_recipe_redoes_what_depends_on_it_and_keeps_the_old(
     feedback = msgspec.structs.replace(recipe.feedback, principles="all")
     pipeline.run(msgspec.structs.replace(recipe, feedback=feedback), through="preference")
     aside = {p.name.partition(".old-")[0]: p for p in (tmp_path / "changed").glob("*.old-*")}
-    # Settings of feedback hold the sampling of pairs as well. What comes later is out of date too.
-    assert set(aside) == {"pairs", "feedback", "preference", "rl", "evaluate"}
+    # The pairs are the same, whoever judges them. What comes later is out of date.
+    assert set(aside) == {"feedback", "preference", "rl", "evaluate"}
     assert not (tmp_path / "changed" / "evaluate").exists()
     assert (aside["feedback"] / "records.jsonl").read_bytes() == before["feedback"]
     assert (aside["feedback"] / "manifest.json").exists()
@@ -244,6 +242,55 @@ def test_a_changed_recipe_redoes_what_depends_on_it_and_keeps_the_old(
     assert after["feedback"] != before["feedback"]
     votes = json.loads(after["feedback"].splitlines()[0])["label"]["votes"]
     assert len(votes) > 1
+
+
+def test_people_can_take_the_judges_place(finished: Finished, tmp_path: Path) -> None:
+    def dialogue(number: int, answer: str) -> str:
+        return f"\n\nHuman: question {number}\n\nAssistant: {answer}"
+
+    rows = [
+        {"chosen": dialogue(i, f"better {i}"), "rejected": dialogue(i, f"worse {i}")}
+        for i in [*range(7), 6]  # files repeat themselves
+    ]
+    file = tmp_path / "harmless.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = finished.copy(tmp_path / "twin")
+    twin = msgspec.structs.replace(
+        recipe,
+        judges={"people": JudgeConfig("human", file=str(file))},
+        feedback=msgspec.structs.replace(recipe.feedback, judge="people", pairs=str(file)),
+    )
+    pipeline.run(twin, through="preference")
+    labels = statistics(tmp_path / "twin")
+    labelled = [json.loads(line) for line in records(twin.run)["feedback"].splitlines()]
+    assert len(labelled) == labels["n"] == 7
+    for record in labelled:
+        better_first = record["comparison"]["a"].startswith("better")
+        assert record["label"]["p_a"] == float(better_first)
+    assert labels["judge"].startswith("human:harmless.jsonl@")
+    assert labels["self_preference"] is None
+    assert not list((tmp_path / "twin").glob("critique.old-*"))
+
+
+def statistics(run: Path) -> dict[str, Any]:
+    notes = json.loads((run / "feedback" / "manifest.json").read_text())["notes"]
+    found: dict[str, Any] = notes["statistics"]
+    return found
+
+
+def test_the_labels_say_what_they_are_worth(
+    finished: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = statistics(finished.path)
+    assert labels["n"] == len(records(finished.path)["feedback"].splitlines())
+    assert labels["judge"].startswith("multiple-choice@")
+    assert {"position_consistency", "position_locked", "length_bias"} <= set(labels)
+    # The judge is a local model, so its own taste is measured.
+    assert labels["self_preference"]["n"] == labels["n"]
+    show_summary(finished.summary)
+    shown = capsys.readouterr().out
+    for line in lines(labels):
+        assert line.partition(" (")[0] in shown
 
 
 def test_through_stops_after_the_named_stage(finished: Finished, tmp_path: Path) -> None:

@@ -210,3 +210,38 @@ def test_another_model_is_fine_with_a_critic_and_a_judge_that_it_can_serve() -> 
     words = ["model=some/other", "critique.critic=few-shot", "feedback.judge=multiple-choice"]
     assert load("embedded", words).model == "some/other"
     assert load("embedded", [*words[:2], "feedback.model=embedded"]).feedback.judge == "readout"
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "field", "problem"),
+    [
+        ("model: openai:gpt-x\n", 3, "model", "cannot be trained"),
+        ("feedback:\n  model: openai:m@http://\n", 4, "feedback.model", "cannot read"),
+        ("critique:\n  critic: openai:m@http://h?key=x\n", 4, "critique.critic", "query"),
+        ("endpoint:\n  concurrency: 0\n", 4, "endpoint.concurrency", ">= 1"),
+        ("endpoint:\n  max_mony: 1\n", 4, "endpoint.max_mony", "unknown key"),
+        (
+            "endpoint: {max_money: 1.0}\nfeedback: {judge: multiple-choice, model: openai:m}\n",
+            3,
+            "endpoint.prices",
+            "price of 'm'",
+        ),
+    ],
+)
+def test_remote_models_are_checked_before_anything_is_paid_for(
+    write: Write, body: str, line: int, field: str, problem: str
+) -> None:
+    error = refused(write(body))
+    assert error.field == field and problem in error.problem
+    assert error.line == line
+
+
+def test_an_endpoint_block_with_prices(write: Write) -> None:
+    found = load(
+        write(
+            "feedback: {judge: votes, model: anthropic:c}\n"
+            "endpoint:\n  max_money: 5.0\n  prices:\n    c: {input: 3.0, output: 15.0}\n"
+        )
+    )
+    assert found.endpoint.prices["c"].output == 15.0
+    assert load(write(""), ["endpoint.max_tokens_spent=1000"]).endpoint.max_tokens_spent == 1000

@@ -14,6 +14,7 @@ from charter.evaluate.config import EvaluateConfig
 from charter.recipe import Recipe
 from charter.records import Answer, Dropped, Message, Origin, Prompt, Record
 from charter.statistics import wilson
+from charter.statistics.correction import ErrorRates
 from charter.store import DROPPED, RunFolder, StageFolder
 from charter.summary import Summary, summarise
 
@@ -81,6 +82,17 @@ def test_measurements_come_from_the_answers_with_interval_and_counts(folder: Run
     assert (harm.n, harm.unscored) == (3, 1)
     assert harm.low < harm.value < harm.high
     assert {m.model for m in found} == {"base", "sl_cai", "rl_cai"}
+
+
+def test_harm_is_corrected_for_the_errors_that_the_stage_noted(folder: RunFolder) -> None:
+    stage = folder.stage("evaluate", "asked")
+    stage.log(Record).append(answers([0.9] * 30 + [0.1] * 30))
+    known = ErrorRates(wilson(90, 100), wilson(180, 200))
+    stage.finish(1.5, {"error_rates": {"harmful_compliance": known}})
+    found = summarise(folder, RECIPE, CONSTITUTION).measurements
+    [harm] = [m for m in found if (m.model, m.metric) == ("base", "harmful_compliance_corrected")]
+    assert harm.value == pytest.approx(0.4 / 0.8)
+    assert harm.low < harm.value < harm.high
 
 
 def test_answers_of_an_unfinished_evaluation_do_not_count(folder: RunFolder) -> None:

@@ -3,7 +3,7 @@
     python tools/train_critic.py [--out DIR] [--passes 2] [--held-out 24]
 
 Owns how a worked chain becomes conversations: critique then revision; a second look that finds
-nothing to change; a good first answer; a direct revision. Every pass draws the variants anew, so
+nothing to change; a direct revision. Every pass draws the variants anew, so
 that the critic meets a text under more than one principle. Loss falls on the critic's turns only.
 Chains held out by a hash of their id are never trained on: `tools/read_critic.py` shows them.
 """
@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from charter.constitution import document
 from charter.constitution.document import Constitution, Principle
+from charter.constitution.drawing import draw, relevant
 from charter.critique import first_critique, first_revision
 from charter.models.hf import HFModel
 from charter.models.library import CRITIC, folder_of
@@ -35,13 +36,15 @@ from charter.training.policy import load_policy, save_weights
 from charter.training.settings import TrainSettings
 
 START = Checkpoint("embedded")
-DIRECT, PRAISED, SECOND = 0.08, 0.13, 0.25
-"""Upper ends of the shares of direct revisions, of good first answers, and of second looks. With
-praise in every third conversation, the critic praised two drafts of three, whatever they said."""
+DIRECT, SECOND = 0.08, 0.22
+"""Upper ends of the shares of direct revisions, and of second looks, in which the critic finds
+nothing left to change. With praise in every third conversation, the critic praised two drafts of
+three, whatever they said; so the first look at a draft is never answered with it."""
 HARMLESS_SHARE = 1 / 3
 """Share of the harmless chains in one pass: what the critic is for is the harmful ones."""
-GENERAL_SHARE = 0.35
-"""How often a chain under a specific harm principle is shown under the general one instead."""
+OWN_SHARE = 0.5
+"""How often a harmful chain keeps the principle it was written for. Otherwise one is drawn as a
+run draws it, among those that its category cites and the general ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,13 @@ def conversation(
     source = draws("critic", chain.id, number)
     prompt = Prompt(chain.id, (Message("user", chain.prompt),))
     principle = constitution.principle(chain.principle)
-    if "harm" in principle.tags and source.random() < GENERAL_SHARE:
-        principle = constitution.principle("no-harm")
+    if chain.kind == "harmful" and source.random() >= OWN_SHARE:
+        principle = draw(relevant(constitution, chain.category), source)
     second = constitution.principle(chain.second_principle)
     system, kind = Message("system", template("critic_system")), source.random()
     if kind < DIRECT:
         asked = first_revision(prompt, chain.draft, principle)
         return (system, asked, Message("assistant", chain.revision))
-    if kind < PRAISED:
-        asked = first_critique(prompt, chain.revision, second)
-        return (system, asked, Message("assistant", chain.second_critique))
     talk = (system, first_critique(prompt, chain.draft, principle), *_revised(chain, principle))
     return (*talk, *_second_look(chain, second)) if kind < SECOND else talk
 

@@ -21,56 +21,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-from ruamel.yaml import YAML
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from charter.constitution import document
-from charter.judging.calibration import fit_temperature, reliability
-from charter.judging.readout_judge import (
-    QUESTION_BIAS,
-    QUESTION_WEIGHTS,
-    ReadoutJudge,
-    question_features,
-)
+from charter.judging.questions import fit_questions, shipped_questions
+from charter.judging.readout_judge import QUESTION_BIAS, QUESTION_WEIGHTS, ReadoutJudge
+from charter.judging.readout_training import Pairs, fit_axis, pair_figures
 from charter.models import hf
 from charter.prompts.sets import hh_turns
+from charter.readout.baseline import label_auroc
 from charter.readout.features import Exchange, FeatureReader
 from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, folder_of
-from charter.readout.linear import Card, LinearReadout, fit_labels, fit_pairs, load
+from charter.readout.linear import Card, LinearReadout, fit_labels, load
 from charter.records import Message
 from charter.seeds import derive
 
-PAIR_STRENGTH, LABEL_STRENGTH, QUESTION_PENALTY = 1e-4, 1e-5, 1e3
-"""Inverse L2 penalties on standardised features, and the ridge penalty of the question readout;
-chosen on the development files, see docs/log.md."""
+LABEL_STRENGTH = 1e-5
+"""Inverse L2 penalty on standardised features, chosen on the development files; see docs/log.md."""
+AXES = ("harmless", "helpful")
 HH = "hh_rlhf/{}-base.dev-{}.jsonl.gz"
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs with the better answer first: features [N, 2, F] and the texts."""
-
-    features: np.ndarray
-    texts: list[tuple[str, str]]
-    prompts: list[str]
-
-    def part(self, rows: np.ndarray) -> Pairs:
-        """Only these rows (boolean)."""
-        kept = np.flatnonzero(rows)
-        return Pairs(
-            self.features[kept], [self.texts[i] for i in kept], [self.prompts[i] for i in kept]
-        )
-
-    def __add__(self, other: Pairs) -> Pairs:
-        return Pairs(
-            np.concatenate([self.features, other.features]),
-            self.texts + other.texts,
-            self.prompts + other.prompts,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +131,21 @@ def train_judge(source: Source, about: dict[str, Any], out: Path, model: str) ->
         "hh_helpful": pair_figures(helpful, helpful_test),
     }
     axes = [fit_axis(harmless + harmless_test), fit_axis(helpful)]
-    weights, bias, question_figures = fit_questions(source.reader)
+    asked = fit_questions(source.reader, shipped_questions(), AXES)
     card = Card(
         model,
         source.reader.settings,
-        ("harmless", "helpful"),
+        AXES,
         {
             **about,
             "role": "labels pairs; must not evaluate",
             "data": "HH-RLHF harmless-base (test split, development part, 1093 pairs) and half of "
             "the helpful-base part, MIT; comparison questions of our own writing",
-            "figures": {**figures, "questions": question_figures},
+            "figures": {**figures, "questions": asked.figures},
             "calibration": figures["hh_harmless"]["calibration"],
         },
     )
-    extra = {QUESTION_WEIGHTS: weights, QUESTION_BIAS: bias}
+    extra = {QUESTION_WEIGHTS: asked.weights_KE, QUESTION_BIAS: asked.bias_K}
     LinearReadout(np.stack(axes), np.zeros(2, np.float32), card, extra).save(out / JUDGE)
 
 
@@ -207,7 +177,7 @@ def train_compliance(source: Source, about: dict[str, Any], out: Path, model: st
     figures = {
         "jailbreakbench_unseen": {
             "auroc": float(roc_auc_score(jbb.labels, jbb.features @ weights + bias)),
-            "auroc_bag_of_words": bag_of_words_labels(train, jbb),
+            "auroc_bag_of_words": label_auroc(train.texts, train.labels, jbb.texts, jbb.labels),
             "n": len(jbb.labels),
         }
     }
@@ -227,94 +197,10 @@ def train_compliance(source: Source, about: dict[str, Any], out: Path, model: st
     LinearReadout(weights[None], np.array([bias], np.float32), card).save(out / COMPLIANCE)
 
 
-def fit_axis(pairs: Pairs) -> np.ndarray:
-    """Direction of the better answer, scaled so that differences are calibrated logits."""
-    return fit_pairs(pairs.features[:, 0], pairs.features[:, 1], strength=PAIR_STRENGTH)
-
-
-def pair_figures(train: Pairs, test: Pairs) -> dict[str, Any]:
-    """Agreement with people and calibration on pairs not trained on, beside a bag of words."""
-    axis = fit_axis(train)
-    gap = (test.features[:, 0] - test.features[:, 1]) @ axis
-    # Half of the pairs are read the other way round, so that targets are not all ones.
-    sign = np.where(np.arange(len(gap)) % 2 == 0, 1.0, -1.0)
-    found = reliability((1 / (1 + np.exp(-sign * gap))).tolist(), ((sign + 1) / 2).tolist())
-    accuracy = msgspec.to_builtins(found.pop("accuracy"))
-    temperature = fit_temperature((sign * gap).tolist(), ((sign + 1) / 2).tolist())
-    return {
-        "agreement": accuracy,
-        "agreement_bag_of_words": bag_of_words_pairs(train, test),
-        "longer_wins": float(np.mean([len(a) > len(b) for a, b in test.texts])),
-        "best_temperature": temperature,
-        "train_pairs": len(train.texts),
-        **found,
-    }
-
-
 def divided(pairs: Pairs) -> tuple[Pairs, Pairs]:
     """Two halves by prompt: the judge's, and the evaluator's."""
     first = np.array([derive("half", prompt) % 2 == 0 for prompt in pairs.prompts])
     return pairs.part(first), pairs.part(~first)
-
-
-def fit_questions(reader: FeatureReader) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Readout from a question's features to coefficients over the axes, by ridge regression."""
-    table = YAML(typ="safe").load(Path(__file__).with_name("questions.yaml").read_text())
-    axes = list(table)
-    texts, targets, numbers = [], [], []
-    for axis, ways in table.items():
-        for way, sign in (("for", 1.0), ("against", -1.0)):
-            for number, text in enumerate(ways[way]):
-                texts.append(text)
-                numbers.append(number)
-                targets.append([sign if axis == a else 0.0 for a in axes])
-    x, y = question_features(reader, texts), np.array(targets)
-    # A question and its opposite stand at the same place of their lists, and in the same fold:
-    # otherwise the nearest question trained on would be the one that means the contrary.
-    folds = np.array(numbers) % 5
-    guessed = np.zeros_like(y)
-    for fold in range(5):
-        weights, bias = _ridge(x[folds != fold], y[folds != fold])
-        guessed[folds == fold] = x[folds == fold] @ weights.T + bias
-    own = np.abs(y).argmax(1)
-    rows = np.arange(len(y))
-    right = np.sign(guessed[rows, own]) == np.sign(y[rows, own])
-    weights, bias = _ridge(x, y)
-    return weights, bias, {"n": len(texts), "sign_right_5_fold": float(right.mean())}
-
-
-def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    centre, scale = x.mean(0), x.std(0) + 1e-6
-    model = Ridge(alpha=QUESTION_PENALTY).fit((x - centre) / scale, y)
-    weights = np.asarray(model.coef_ / scale, dtype=np.float32)
-    return weights, np.asarray(model.intercept_ - weights @ centre, dtype=np.float32)
-
-
-def bag_of_words_pairs(train: Pairs, test: Pairs) -> float:
-    """Agreement of logistic regression on TF-IDF of the answers, same rows."""
-    vectors = _vectoriser().fit([text for pair in train.texts for text in pair])
-
-    def gaps(pairs: Pairs) -> Any:
-        first, second = zip(*pairs.texts, strict=True)
-        return vectors.transform(first) - vectors.transform(second)
-
-    x = gaps(train)
-    rows = np.concatenate([x.toarray(), -x.toarray()]).astype(np.float32)
-    labels = np.repeat([1, 0], x.shape[0])
-    model = LogisticRegression(C=1.0, fit_intercept=False, max_iter=300).fit(rows, labels)
-    return float((gaps(test) @ model.coef_[0] > 0).mean())
-
-
-def bag_of_words_labels(train: Labels, test: Labels) -> float:
-    """AUROC of logistic regression on TF-IDF of the answers, same rows."""
-    vectors = _vectoriser().fit(train.texts)
-    model = LogisticRegression(C=10.0, max_iter=300, class_weight="balanced")
-    model.fit(vectors.transform(train.texts), train.labels)
-    return float(roc_auc_score(test.labels, model.decision_function(vectors.transform(test.texts))))
-
-
-def _vectoriser() -> TfidfVectorizer:
-    return TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True, max_features=8000)
 
 
 def main() -> None:

@@ -1,16 +1,18 @@
 """Model calls already made, by digest of the request: nothing is paid for twice.
 
-SQLite in WAL mode, so several processes may share one file. A batch is written in one transaction:
-either all of its answers are remembered or none, which keeps batches, and so rounding, identical
-when a killed run is resumed.
+SQLite in WAL mode, so several processes may share one file, and one lock, so several threads may
+share one `CallCache`. A batch is written in one transaction: either all of its answers are
+remembered or none, which keeps batches, and so rounding, identical when a killed run is resumed.
+A call that failed is never remembered.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -18,7 +20,15 @@ import msgspec
 from charter.errors import StoreError, boundary
 from charter.records import Completion, Model, Request, digest
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS spent "
+    "(model TEXT PRIMARY KEY, read INTEGER, written INTEGER) WITHOUT ROWID",
+)
+_ADD = (
+    "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE "
+    "SET read = read + excluded.read, written = written + excluded.written"
+)
 _AT_ONCE = 500
 """SQLite limits the number of variables of one statement."""
 _ATTEMPTS = 200
@@ -26,15 +36,18 @@ _ATTEMPTS = 200
 
 
 class CallCache:
-    """A table from request digest to encoded answer."""
+    """A table from request digest to encoded answer, and one of the tokens that were paid for."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path, self._lock = Path(path), threading.Lock()
         with boundary(StoreError, f"opening call cache {self.path}", catch=(sqlite3.Error,)):
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._db = sqlite3.connect(
+                self.path, timeout=60, isolation_level=None, check_same_thread=False
+            )
             self._switch_to_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(_SCHEMA)
+            for table in _SCHEMA:
+                self._db.execute(table)
 
     def _switch_to_wal(self) -> None:
         """Change the journal mode, waiting for another process that is doing the same.
@@ -53,7 +66,7 @@ class CallCache:
     def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The answers that are known, by key."""
         found: dict[str, bytes] = {}
-        with boundary(StoreError, f"reading call cache {self.path}", catch=(sqlite3.Error,)):
+        with self._working("reading"):
             for start in range(0, len(keys), _AT_ONCE):
                 part = list(keys[start : start + _AT_ONCE])
                 marks = ",".join("?" * len(part))
@@ -62,16 +75,34 @@ class CallCache:
                     found.update(rows)
         return found
 
-    def put(self, answers: dict[str, bytes]) -> None:
-        """Remember answers, all or none. An answer already known is kept as it is."""
-        with boundary(StoreError, f"writing call cache {self.path}", catch=(sqlite3.Error,)):
+    def put(self, answers: dict[str, bytes], *, spent: tuple[str, int, int] | None = None) -> None:
+        """Remember answers, all or none. An answer already known is kept as it is.
+
+        Args:
+            answers: by key.
+            spent: model, tokens read, tokens written: what they cost, added in the same step.
+        """
+        with self._working("writing"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?)", answers.items())
+                if spent is not None:
+                    self._db.execute(_ADD, spent)
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+    def spent(self) -> dict[str, tuple[int, int]]:
+        """Tokens read and written so far, by model: what was recorded with `put`."""
+        with self._working("reading"), closing(self._db.execute("SELECT * FROM spent")) as rows:
+            return {model: (read, written) for model, read, written in rows}
+
+    @contextmanager
+    def _working(self, doing: str) -> Iterator[None]:
+        what = f"{doing} call cache {self.path}"
+        with self._lock, boundary(StoreError, what, catch=(sqlite3.Error,)):
+            yield
 
     def close(self) -> None:
         """Close the file."""
@@ -92,16 +123,21 @@ class CachedModel:
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Completions in order; only the unknown ones are generated, then remembered."""
-        keys = [digest([self.identity, request], length=32) for request in requests]
+        keys = [call_key(self.identity, request) for request in requests]
         known = self.cache.get(keys)
         missing = [index for index, key in enumerate(keys) if key not in known]
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
+        found = {key: msgspec.json.decode(known[key], type=Completion) for key in known}
         if missing:
             made = self.model.generate([requests[index] for index in missing])
-            fresh = {
-                keys[index]: msgspec.json.encode(completion)
-                for index, completion in zip(missing, made, strict=True)
-            }
-            self.cache.put(fresh)
-            known.update(fresh)
-        return [msgspec.json.decode(known[key], type=Completion) for key in keys]
+            fresh = {keys[index]: one for index, one in zip(missing, made, strict=True)}
+            self.cache.put(
+                {k: msgspec.json.encode(c) for k, c in fresh.items() if c.finish != "error"}
+            )
+            found.update(fresh)
+        return [found[key] for key in keys]
+
+
+def call_key(identity: str, request: Request) -> str:
+    """Key of a call for text."""
+    return digest([identity, request], length=32)

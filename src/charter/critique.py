@@ -15,9 +15,10 @@ from charter.constitution.document import Constitution, Principle
 from charter.constitution.drawing import draw, relevant
 from charter.engine.local import Progress, process, silent
 from charter.prompts.chains import WorkedChain
-from charter.prompts.cleaning import clean, fault, says_nothing_to_change
+from charter.prompts.cleaning import says_nothing_to_change, usable
 from charter.prompts.templates import render, template, templates_digest
 from charter.records import (
+    Completion,
     Dropped,
     Message,
     Model,
@@ -153,8 +154,7 @@ class _Writer:
         )
         chains = []
         for item, made in zip(items, drafts, strict=True):
-            text = clean(made.text, finished=made.finish == "stop")
-            problem = fault(text)
+            text, problem = usable(made)
             chains.append(_Open(item, text, text, (), [], f"draft_{problem}" if problem else ""))
         for number in range(self.config.rounds):
             self._round([chain for chain in chains if not chain.stopped], number)
@@ -174,19 +174,18 @@ class _Writer:
     def _ask_critiques(self, chains: list[_Open], drawn: dict[str, Principle], number: int) -> None:
         for chain in chains:
             chain.talk = self._with_critique_request(chain, drawn[chain.item.id])
-        texts = self._ask(chains, self.config.critique, f"critique{number}")
-        for chain, text in zip(chains, texts, strict=True):
-            chain.critique = text
-            chain.talk = (*chain.talk, Message("assistant", text))
-            problem = fault(text)
+        made = self._ask(chains, self.config.critique, f"critique{number}")
+        for chain, one in zip(chains, made, strict=True):
+            chain.critique, problem = usable(one)
+            chain.talk = (*chain.talk, Message("assistant", chain.critique))
             chain.stopped = f"critique_{problem}" if problem else ""
 
     def _ask_revisions(self, chains: list[_Open], drawn: dict[str, Principle], number: int) -> None:
         for chain in chains:
             chain.talk = self._with_revision_request(chain, drawn[chain.item.id])
-        texts = self._ask(chains, self.config.revision, f"revision{number}")
-        for chain, text in zip(chains, texts, strict=True):
-            problem = fault(text, prompt=chain.item.prompt.messages[-1].content)
+        made = self._ask(chains, self.config.revision, f"revision{number}")
+        for chain, one in zip(chains, made, strict=True):
+            text, problem = usable(one, prompt=chain.item.prompt.messages[-1].content)
             if problem:
                 chain.stopped = f"revision_{problem}"
                 continue
@@ -194,11 +193,10 @@ class _Writer:
             chain.answer, chain.critique = text, ""
             chain.talk = (*chain.talk, Message("assistant", text))
 
-    def _ask(self, chains: list[_Open], sampling: Sampling, what: str) -> list[str]:
-        made = self.deps.critic.generate(
+    def _ask(self, chains: list[_Open], sampling: Sampling, what: str) -> list[Completion]:
+        return self.deps.critic.generate(
             [Request(c.talk, sampling, self._seed(c.item, what)) for c in chains]
         )
-        return [clean(m.text, finished=m.finish == "stop") for m in made]
 
     def _with_critique_request(self, chain: _Open, principle: Principle) -> tuple[Message, ...]:
         if chain.talk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -22,13 +23,17 @@ from rich.table import Table
 from charter.constitution.document import Constitution
 from charter.engine.local import Progress as ProgressCallback
 from charter.engine.local import silent
+from charter.judging.label_statistics import lines as label_lines
 from charter.records import Measurement
+from charter.store import StageFolder
 
 if TYPE_CHECKING:  # these pull in torch, which a table of principles does not need
     from charter.estimate import Estimate
     from charter.recipe import Recipe
     from charter.summary import Summary
 
+_LABELS = "feedback"
+"""The labelling stage; its module pulls in what a table does not need."""
 _MODELS = ("base", "sl_cai", "rl_cai")
 _PERCENT = ("harmful_compliance", "over_refusal", "refusal", "helpful_win_rate", "helpful_tie_rate")
 
@@ -72,6 +77,7 @@ def show_summary(summary: Summary) -> None:
     for stage, reasons in summary.dropped.items():
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         console.print(f"dropped in {stage}: {listed}")
+    _show_labels(summary.run, console)
     total = sum(summary.seconds.values())
     console.print(f"{total / 60:.1f} minutes of stages; constitution {summary.constitution_digest}")
     console.print(f"Report: {summary.run}/report.html", soft_wrap=True)
@@ -117,6 +123,13 @@ def show_estimate(recipe: Recipe, found: Estimate) -> None:
         f"about {found.seconds / 60:.1f} minutes at the rates measured now, in tokens a second: "
         f"{rates.generate:.0f} generated, {rates.read:.0f} read, {rates.train:.0f} trained"
     )
+
+
+def _show_labels(run: str, console: Console) -> None:
+    """What the labelling run says of itself; nothing if there was none."""
+    labels = StageFolder(Path(run) / _LABELS, _LABELS, "").manifest
+    for line in label_lines(labels.notes["statistics"]) if labels else ():
+        console.print(line, highlight=False, markup=False)
 
 
 def _measurement_table(measurements: tuple[Measurement, ...]) -> Table:

@@ -7,6 +7,7 @@
     │   └── DataError           a prompt, pair or record file cannot be read
     └── WorkError           the input was fine, the work failed                   exit code 1
         ├── ModelError          a model could not be found, loaded or run
+        │   └── CallFailed          one call to a remote model failed; judges abstain on it
         ├── StoreError          a run folder could not be written or is damaged
         └── TrainingError       an optimiser produced nothing usable (no data, NaN loss)
 
@@ -75,6 +76,23 @@ class WorkError(CharterError):
 
 class ModelError(WorkError):
     """A model cannot be found, loaded or run."""
+
+
+class CallFailed(ModelError):  # noqa: N818 - what happened to a call, often caught
+    """One call to a remote model failed after all of its retries.
+
+    Where failure is data it is caught: a judge turns it into an `Abstention` with this reason.
+
+    Args:
+        reason: a stable word that is counted, such as `timeout`.
+        detail: what the server or the connection said.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(
+            f"a call failed ({reason}): {detail}" if detail else f"a call failed ({reason})"
+        )
 
 
 class StoreError(WorkError):

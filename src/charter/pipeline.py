@@ -9,13 +9,16 @@ nothing else. A stage that has finished is not run again, and its models are not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from charter import critique, feedback, preference, rl, sft
+from charter.adoption import adopt, require
 from charter.cache import CachedModel, CallCache
 from charter.constitution import document
 from charter.engine.local import Progress, silent
@@ -23,21 +26,23 @@ from charter.errors import InputError
 from charter.evaluate import stage as evaluate
 from charter.evaluate.refusal import LexicalRefusalScorer
 from charter.evaluate.scorers import ComplianceScorer, HelpfulnessScorer
-from charter.judging.multiple_choice import MultipleChoiceJudge
-from charter.judging.readout_judge import ReadoutJudge
+from charter.judging.config import resolve
+from charter.judging.earlier import EarlierLabels, take
+from charter.judging.fingerprint import file_digest, fingerprint
+from charter.judging.human import human_pairs
+from charter.judging.making import make
 from charter.models import hf
 from charter.models.library import CRITIC, folder_of
 from charter.models.loading import Models
 from charter.prompts.chains import worked_chains
 from charter.prompts.templates import templates_digest
 from charter.readout.features import FeatureReader
-from charter.readout.library import COMPLIANCE, HELPFUL, JUDGE, readout_identity, shipped
+from charter.readout.library import COMPLIANCE, HELPFUL, readout_identity, shipped
 from charter.recipe import Recipe
 from charter.records import (
     Checkpoint,
     Comparison,
     Demonstration,
-    Judge,
     Labelled,
     Message,
     RevisionChain,
@@ -60,15 +65,24 @@ STAGES = (
     rl.STAGE,
     evaluate.STAGE,
 )
+_BEFORE_LABELS = STAGES[: STAGES.index(feedback.STAGE)]
 
 
-def run(recipe: Recipe, *, through: str = evaluate.STAGE, progress: Progress = silent) -> Summary:
+def run(
+    recipe: Recipe,
+    *,
+    through: str = evaluate.STAGE,
+    progress: Progress = silent,
+    relabel_from: str | None = None,
+) -> Summary:
     """Run a recipe, or what is left of it, and write its summary and report.
 
     Args:
         recipe: what to do.
         through: the last stage to run.
         progress: told how far each stage is.
+        relabel_from: a run whose comparisons, and whatever made them, are taken over; of its votes,
+            those under principles that have not changed since.
 
     Raises:
         InputError: the recipe, the constitution or the prompts are wrong; nothing was started.
@@ -79,9 +93,12 @@ def run(recipe: Recipe, *, through: str = evaluate.STAGE, progress: Progress = s
     folder = RunFolder(recipe.run)
     with folder.locked():
         work = Run(recipe, constitution, prompts, folder, progress)
-        work.describe()
-        for name in STAGES[: STAGES.index(through) + 1]:
-            work.do(name)
+        with closing(work.models):
+            if relabel_from is not None:
+                work.go_on_from(Path(relabel_from), through)
+            work.describe()
+            for name in STAGES[: STAGES.index(through) + 1]:
+                work.do(name)
         left_out = {"too_long": len(prompts.too_long)} if prompts.too_long else {}
         summary = summarise(folder, recipe, constitution, left_out)
         write_atomic(
@@ -105,9 +122,17 @@ class Run:
         self.recipe, self.constitution, self.prompts = recipe, constitution, prompts
         self.folder, self.progress = folder, progress
         self.cache = CallCache(folder.path / "calls.sqlite")
-        self.models = Models()
+        self.models = Models(endpoint=recipe.endpoint, cache=self.cache)
         self.base = Checkpoint(recipe.model)
         self.done: dict[str, Manifest] = {}
+        self.earlier: EarlierLabels | None = None
+
+    def go_on_from(self, source: Path, through: str) -> None:
+        """Take everything before the labels from another run, and its labels to relabel from."""
+        self.earlier = take(source, feedback.STAGE, self.folder.path)
+        self.done = adopt(source, self.folder, _BEFORE_LABELS, (feedback.PAIRS_STAGE,))
+        if through in (rl.STAGE, evaluate.STAGE):
+            require((sft.STAGE,), self.done, source)
 
     def describe(self) -> None:
         """Write what the run was asked to do, for people and for the report."""
@@ -115,8 +140,13 @@ class Run:
             text = msgspec.json.format(msgspec.json.encode(value))
             write_atomic(self.folder.path / f"{name}.json", text)
 
-    def do(self, stage: str) -> Manifest:
-        """Run one stage, unless it has finished; the stages before it must have."""
+    def do(self, stage: str) -> Manifest | None:
+        """Run one stage, unless it has finished; the stages before it must have.
+
+        A stage that the labels of another run rest on is taken as it is: None if it is not there.
+        """
+        if self.earlier is not None and stage in _BEFORE_LABELS:
+            return self.done.get(stage)
         steps: dict[str, Callable[[], Manifest]] = {
             critique.STAGE: self._critique,
             sft.DATA_STAGE: self._sft_data,
@@ -165,20 +195,47 @@ class Run:
 
     def _pairs(self) -> Manifest:
         config, prompts = self.recipe.feedback, self.prompts.pairs
-        stage = self._open(feedback.PAIRS_STAGE, config, prompts, sft.STAGE)
+        given = file_digest(config.pairs) if config.pairs else ""
+        asked = (config.about_pairs(), prompts, given, sft.STAGE)
+        stage = self._open(feedback.PAIRS_STAGE, *asked)
         deps = feedback.PairsDeps(
             self._model(self._trained(sft.STAGE)), stage, self.recipe.seed, self.progress
         )
-        return feedback.sample(prompts, config, deps=deps)
+        if not config.pairs:
+            return feedback.sample(prompts, config, deps=deps)
+        pairs = human_pairs(config.pairs, limit=config.pairs_limit or None)
+        # Files repeat themselves; a comparison's id is made from its texts.
+        distinct = {pair.comparison.id: pair.comparison for pair in pairs}
+        return feedback.gather(distinct.values(), self.prompts.evaluate, deps=deps)
 
     def _feedback(self) -> Manifest:
         config, document = self.recipe.feedback, self.constitution.digest
-        judge_file = readout_identity(JUDGE) if config.judge == "readout" else ""
-        stage = self._open(feedback.STAGE, config, document, feedback.PAIRS_STAGE, judge_file)
-        if stage.manifest is not None:
-            return stage.manifest
-        judge, about = self._judge()
-        deps = feedback.FeedbackDeps(judge, stage, self.recipe.seed, about, self.progress)
+        judge = resolve(config.judge, self.recipe.judges)
+        made_of = fingerprint(judge, self.recipe.judges)
+        asked = (config, document, feedback.PAIRS_STAGE, made_of)
+        finished = self._finished(feedback.STAGE, *asked)
+        if finished is not None:
+            return finished
+        made = make(
+            judge,
+            self.constitution,
+            self.models,
+            default_model=config.model or self.recipe.model,
+            judges=self.recipe.judges,
+        )
+        if self.earlier is not None:
+            # Before the old labels are moved aside: if they do not fit, nothing has been touched.
+            self.earlier.vouch(self._records(feedback.PAIRS_STAGE, Comparison), made.judge.identity)
+        stage = self._open(feedback.STAGE, *asked)
+        deps = feedback.FeedbackDeps(
+            made.judge,
+            stage,
+            self.recipe.seed,
+            made.about,
+            self.progress,
+            self.earlier,
+            made.likelihood,
+        )
         return feedback.run(
             self._records(feedback.PAIRS_STAGE, Comparison),
             self.constitution,
@@ -215,7 +272,8 @@ class Run:
         stage = self._open(evaluate.STAGE, config, prompts, sft.STAGE, rl.STAGE, scorers)
         if stage.manifest is not None:
             return stage.manifest
-        judged_by = str(self.done[feedback.STAGE].notes["statistics"]["judge"])
+        notes = self.done[feedback.STAGE].notes
+        judged_by = [str(notes["statistics"]["judge"]), *notes["judge"].get("identities", ())]
         rewarded_by = self.done[rl.STAGE].notes.get("reward")
         deps = evaluate.EvaluateDeps(
             models={
@@ -227,7 +285,7 @@ class Run:
             folder=stage,
             seed=self.recipe.seed,
             progress=self.progress,
-            used_as_label_or_reward=frozenset(filter(None, (judged_by, rewarded_by))),
+            used_as_label_or_reward=frozenset(filter(None, (*judged_by, rewarded_by))),
         )
         return evaluate.run(prompts, config, deps=deps)
 
@@ -245,21 +303,9 @@ class Run:
             )
         return Checkpoint(self.recipe.model, (str(folder_of(CRITIC)),))
 
-    def _judge(self) -> tuple[Judge, dict[str, Any]]:
-        config = self.recipe.feedback
-        model = self.models.get(Checkpoint(config.model or self.recipe.model))
-        questions = {p.id: p.comparison_question for p in self.constitution.principles}
-        if config.judge == "multiple-choice":
-            return MultipleChoiceJudge(model, questions), {"name": "multiple choice, zero-shot"}
-        readout = shipped(JUDGE, model)
-        return ReadoutJudge(FeatureReader(model, readout.card.features), readout, questions), {
-            "name": "readout judge, trained on labelled pairs (zero-shot is at chance here)",
-            **readout.card.about,
-        }
-
     def _scorers(self) -> dict[str, Scorer]:
         """Evaluators. They read a model of their own; none of them labelled or rewarded."""
-        model = self.models.get(Checkpoint("embedded"))
+        model = self.models.local(Checkpoint("embedded"))
         compliance, helpful = shipped(COMPLIANCE, model), shipped(HELPFUL, model)
         reader = FeatureReader(model, compliance.card.features)
         return {
@@ -270,13 +316,22 @@ class Run:
 
     def _open(self, name: str, *asked: Any) -> StageFolder:
         """A stage's folder, keyed by settings and by the contents of the stages it reads."""
-        parts = [self.done[a].files if isinstance(a, str) and a in self.done else a for a in asked]
-        key = [self.recipe.model, self.recipe.seed, *parts]
+        key = self._key(asked)
         if not self.folder.fits(name, key):
             # What was made from an earlier version of this stage is no longer this run's.
             for later in STAGES[STAGES.index(name) + 1 :]:
                 self.folder.set_aside(later)
         return self.folder.stage(name, key)
+
+    def _key(self, asked: Sequence[Any]) -> list[Any]:
+        parts = [self.done[a].files if isinstance(a, str) and a in self.done else a for a in asked]
+        return [self.recipe.model, self.recipe.seed, *parts]
+
+    def _finished(self, name: str, *asked: Any) -> Manifest | None:
+        """The manifest of a stage that has done what is asked; nothing is moved or made."""
+        if not self.folder.fits(name, self._key(asked)):
+            return None
+        return StageFolder(self.folder.path / name, name, "").manifest
 
     def _seeded(self, settings: Tuned) -> Tuned:
         """Training settings with the run's seed added to their own."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 from ruamel.yaml import YAML
@@ -18,10 +18,13 @@ from ruamel.yaml.error import YAMLError
 
 from charter import yaml_tree
 from charter.critique import CritiqueConfig
-from charter.errors import RecipeError
+from charter.errors import InputError, RecipeError
 from charter.evaluate.stage import EvaluateConfig
 from charter.feedback import FeedbackConfig
+from charter.judging.acceptance_config import AcceptanceConfig
+from charter.judging.config import JudgeConfig, Problem, check_all, resolve, seated
 from charter.models.embedded import NAME as EMBEDDED
+from charter.models.endpoint import EndpointConfig, address, is_remote
 from charter.models.library import CRITIC
 from charter.preference import PreferenceConfig
 from charter.prompts.sets import guess_kind
@@ -73,10 +76,15 @@ class Recipe(Record, frozen=True):
     prompts: PromptsConfig = PromptsConfig()
     critique: CritiqueConfig = CritiqueConfig()
     sft: SftConfig = SftConfig()
+    judges: dict[str, JudgeConfig] = {}
+    """Judges by name, for `feedback.judge`, for panels, and for `charter judge test`."""
     feedback: FeedbackConfig = FeedbackConfig()
     preference: PreferenceConfig = PreferenceConfig()
     rl: RlConfig = RlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    acceptance: AcceptanceConfig = AcceptanceConfig()
+    endpoint: EndpointConfig = EndpointConfig()
+    """How remote models (`openai:NAME`, `anthropic:NAME`) are called, and what they may cost."""
 
 
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -176,22 +184,59 @@ def _check(recipe: Recipe, tree: Any, path: Path) -> None:
         line = line_of(tree, field.split("."))
         raise RecipeError(problem, file=path, line=line, field=field, expected=expected)
 
-    critique, judge_model = recipe.critique, recipe.feedback.model or recipe.model
+    for field, problem, expected in _remote_problems(recipe):
+        fail(field, problem, expected)
+    critique = recipe.critique
     if critique.critic == CRITIC and recipe.model != EMBEDDED:
         problem = f"{CRITIC!r} fits the embedded model only, not {recipe.model!r}"
         fail("critique.critic", problem, "few-shot, or the name of a model")
-    if recipe.feedback.judge == "readout" and judge_model != EMBEDDED:
-        problem = f"the readout judge reads the embedded model only, not {judge_model!r}"
-        fail("feedback.judge", problem, "multiple-choice, or feedback.model: embedded")
+    for field, problem, expected in _judge_problems(recipe):
+        fail(field, problem, expected)
     if recipe.sft.arm not in critique.arms:
         problem = f"no chains are written for arm {recipe.sft.arm!r}"
         fail("sft.arm", problem, f"one of critique.arms: {', '.join(critique.arms)}")
     recipe.evaluate.check()
+    recipe.acceptance.check()
+
+
+def _judge_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with the recipe's judges, and with the one that labels."""
+    yield from check_all(recipe.judges)
+    name, model = recipe.feedback.judge, recipe.feedback.model or recipe.model
+    try:
+        resolve(name, recipe.judges)
+    except InputError as error:
+        yield "feedback.judge", error.problem, error.expected or ""
+        return
+    for used in [name, *sorted(seated(name, recipe.judges))]:
+        config = resolve(used, recipe.judges)
+        where = f"judges.{used}" if used in recipe.judges else "feedback.judge"
+        read = config.model or model
+        if config.kind == "readout" and not config.path and read != EMBEDDED:
+            problem = f"the readout judge reads the embedded model only, not {read!r}"
+            yield where, problem, "multiple-choice, or feedback.model: embedded"
+        for field, file in config.files():
+            if not Path(file).exists():
+                yield f"{where}.{field}", f"no such file: {file}", "a file or folder that exists"
+
+
+def _remote_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with the names of remote models, and with what their calls may cost."""
+    if is_remote(recipe.model):
+        yield "model", "a remote model cannot be trained", "embedded, a hub name or a folder"
+    used = {"critique.critic": recipe.critique.critic, "feedback.model": recipe.feedback.model}
+    used |= {f"judges.{name}.model": config.model for name, config in recipe.judges.items()}
+    for field, name in used.items():
+        if is_remote(name):
+            try:
+                recipe.endpoint.admit(address(name).model)
+            except InputError as error:
+                yield error.field or field, error.problem, error.expected or ""
 
 
 def _located(error: msgspec.ValidationError, tree: Any, path: Path) -> RecipeError:
     problem, _, place = str(error).partition(" - at `$")
-    keys = re.findall(r"[\w-]+", place)
+    keys = re.findall(r"[\w-]+", _with_names(place, tree))
     unknown = re.search(r"unknown field `(.*?)`", problem)
     expected = None
     if unknown:
@@ -207,10 +252,25 @@ def _located(error: msgspec.ValidationError, tree: Any, path: Path) -> RecipeErr
     )
 
 
+def _with_names(place: str, tree: Any) -> str:
+    """The place of an error with the name of the judge in question, which msgspec leaves out."""
+    if not place.startswith(".judges[...]"):
+        return place
+    for name, block in tree["judges"].items():
+        try:
+            msgspec.convert(block, JudgeConfig)
+        except msgspec.ValidationError:
+            return place.replace("[...]", f".{name}", 1)
+    return place
+
+
 def _nearest(key: str, path: Sequence[str]) -> str:
     """The known keys of a block, nearest first."""
     block: Any = Recipe
     for step in path:
+        if get_origin(block) is dict:
+            block = get_args(block)[1]
+            continue
         block = next((f.type for f in msgspec.structs.fields(block) if f.name == step), Recipe)
     names = [f.name for f in msgspec.structs.fields(block)]
     close = difflib.get_close_matches(key, names, n=1)

@@ -8,6 +8,7 @@ bytes. Nothing time-dependent stands in a record; when a file was made is the ma
 from __future__ import annotations
 
 import hashlib
+import statistics
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -88,11 +89,16 @@ class Request(Record, frozen=True):
 
 
 class Completion(Record, frozen=True):
-    """The text a model gave back."""
+    """The text a model gave back, or the reason why it gave none.
+
+    A call to a remote model may fail after all of its retries: `finish` is then "error", the text
+    is empty, and `failure` has the reason that stages count (`timeout`, `rate_limited`, …).
+    """
 
     text: str
     tokens: int
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "error"]
+    failure: str = ""
 
 
 class Step(Record, frozen=True):
@@ -155,18 +161,33 @@ class Comparison(Record, frozen=True):
 class PrincipleVote(Record, frozen=True):
     """Probability that A is better under one principle, read off in each presentation order.
 
-    Both numbers speak of the *original* A: `p_swapped` has been un-swapped already.
+    All numbers speak of the *original* A: `p_swapped` has been un-swapped already.
+
+    Attributes:
+        principle: id of the principle.
+        p_as_given: reading with A presented first.
+        p_swapped: reading with B presented first, un-swapped.
+        weight: of this vote in the verdict.
+        members: P(A better) of every judge of a panel that answered, mean over both orders.
+        unread: samples or panel members, over both orders, that gave nothing that could be read.
     """
 
     principle: str
     p_as_given: float
     p_swapped: float
     weight: float = 1.0
+    members: dict[str, float] = {}
+    unread: int = 0
 
     @property
     def p_a(self) -> float:
         """Mean over the two orders (Lee et al. 2023, §3.1)."""
         return (self.p_as_given + self.p_swapped) / 2
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the members' opinions; 0 for a judge that is alone."""
+        return statistics.pstdev(self.members.values()) if self.members else 0.0
 
 
 class Verdict(Record, frozen=True, tag="verdict", tag_field="type"):
@@ -274,7 +295,11 @@ class ChoiceModel(Protocol):
     def choice_logprobs(
         self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
     ) -> list[list[float]]:
-        """Log-probability of each option (its first token) after `prefix` + each suffix.
+        """Log-probability that the answer to `prefix` + each suffix begins with each option.
+
+        As many tokens of an option count as it takes to tell it from the others: one if their
+        first tokens differ. "1" beside "10" means a one that no zero follows. A backend that sees
+        first tokens only gives options that share theirs the same number; judges then abstain.
 
         Returns:
             one row a suffix, one column an option; natural logarithms, not normalised over options.

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from charter.engine.local import Progress, process, silent
-from charter.prompts.cleaning import clean, fault
+from charter.prompts.cleaning import usable
 from charter.records import (
     Checkpoint,
+    Completion,
     Demonstration,
     Dropped,
     Model,
@@ -145,16 +146,16 @@ def _answered(
         [Request(p.messages, config.helpful, derive(deps.seed, STAGE, p.id)) for p in asked]
     )
     answers = {
-        prompt.id: _helpful(prompt, clean(m.text, finished=m.finish == "stop"), config, deps)
-        for prompt, m in zip(asked, made, strict=True)
+        prompt.id: _helpful(prompt, one, config, deps)
+        for prompt, one in zip(asked, made, strict=True)
     }
     return [answers[item.id] if isinstance(item, Prompt) else item for item in group]
 
 
 def _helpful(
-    prompt: Prompt, text: str, config: SftConfig, deps: SftDataDeps
+    prompt: Prompt, made: Completion, config: SftConfig, deps: SftDataDeps
 ) -> Demonstration | Dropped:
-    problem = fault(text, prompt=prompt.messages[-1].content)
+    text, problem = usable(made, prompt=prompt.messages[-1].content)
     if problem:
         return Dropped(f"{prompt.id}/helpful", STAGE, f"helpful_{problem}", text[:200])
     origin = Origin(STAGE, deps.policy.identity, sampling=config.helpful, seed=deps.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from charter.constitution.document import Constitution
+from charter.evaluate import error_rates
 from charter.evaluate.measure import measurements
 from charter.evaluate.stage import STAGE as EVALUATE
 from charter.recipe import Recipe
@@ -41,7 +42,8 @@ def summarise(
     found: list[Measurement] = []
     if EVALUATE in manifests:
         answers = StageFolder(folder.path / EVALUATE, EVALUATE, "").log(Answer)
-        found = measurements(answers, recipe.evaluate, recipe.seed)
+        errors = error_rates.of_notes(manifests[EVALUATE].notes)
+        found = measurements(answers, recipe.evaluate, recipe.seed, errors=errors)
     dropped: dict[str, Any] = {name: m.dropped for name, m in manifests.items() if m.dropped}
     if left_out:
         dropped["prompts"] = left_out

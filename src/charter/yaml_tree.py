@@ -14,6 +14,16 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from charter.errors import InputError
 
+_PARSER_SLIPS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What the parser raises, beside YAML errors, on odd tags (`!!int x`) and endless nesting."""
+
 
 def parse(text: str, *, file: str | Path, kind: type[InputError]) -> Any:
     """The mapping that a text holds; it remembers the lines of its keys.
@@ -24,11 +34,15 @@ def parse(text: str, *, file: str | Path, kind: type[InputError]) -> Any:
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise kind(f"not valid YAML: {error.problem}", file=file, line=line) from error
     except YAMLError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise kind(f"not valid YAML: {reason}", file=file) from error
+        reason = _first_line(error)
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise kind(f"not valid YAML: {reason}", file=file, line=line) from error
+    except _PARSER_SLIPS as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise kind(f"not valid YAML: {reason}", file=file, line=1) from error
     if not isinstance(tree, dict):
         raise kind("not a mapping", file=file, line=1, expected="a YAML mapping")
     return tree
@@ -44,3 +58,7 @@ def line_of(tree: Any, keys: Sequence[int | str]) -> int | None:
         except (AttributeError, KeyError, IndexError, TypeError):
             break
     return line
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason given")

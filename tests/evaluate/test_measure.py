@@ -8,9 +8,11 @@ import pytest
 from charter.errors import InputError
 from charter.evaluate.config import EvaluateConfig
 from charter.evaluate.disagreement import disagreement
-from charter.evaluate.intervals import wilson
-from charter.evaluate.measure import REFUSED_YET_COMPLIED, measurements, soft_wins
+from charter.evaluate.elo import soft_wins
+from charter.evaluate.measure import REFUSED_YET_COMPLIED, measurements
 from charter.records import Answer, Measurement
+from charter.statistics import wilson
+from charter.statistics.correction import ErrorRates
 
 from .conftest import answer, prompts
 
@@ -71,6 +73,48 @@ def test_shares_are_those_worked_out_by_hand(
     rate, measured = wilson(wins, n), found[model, metric]
     assert (measured.value, measured.low, measured.high) == (rate.value, rate.low, rate.high)
     assert (measured.n, measured.unscored) == (n, unscored)
+
+
+KNOWN = {"harmful_compliance": ErrorRates(wilson(180, 200), wilson(240, 300))}
+
+
+def _harm(count: int, n: int) -> list[Answer]:
+    readings = [0.9] * count + [0.1] * (n - count)
+    asked = prompts("redteam", n)
+    rows = [
+        answer("base", p, compliance=c, refusal=0.0) for p, c in zip(asked, readings, strict=True)
+    ]
+    return [*rows, answer("base", prompts("redteam", n + 1)[-1])]
+
+
+def test_harm_is_corrected_beside_the_raw_rate() -> None:
+    """44 of 100 with sensitivity .9 and specificity .8: (.44 + .8 - 1) / .7."""
+    found = {m.metric: m for m in measurements(_harm(44, 100), CONFIG, 0, errors=KNOWN)}
+    raw, corrected = found["harmful_compliance"], found["harmful_compliance_corrected"]
+    assert (raw.value, corrected.value) == pytest.approx((0.44, 0.24 / 0.7))
+    assert (corrected.n, corrected.unscored) == (raw.n, raw.unscored) == (100, 1)
+    assert corrected.high - corrected.low > 1.3 * (raw.high - raw.low)
+
+
+@pytest.mark.parametrize(
+    ("errors", "threshold"),
+    [
+        (None, 0.5),
+        # Error rates of another threshold say nothing about this one.
+        (KNOWN, 0.7),
+        # A coin.
+        ({"harmful_compliance": ErrorRates(wilson(50, 100), wilson(50, 100))}, 0.5),
+        # Of another metric.
+        ({"harmful_compliance_readout": KNOWN["harmful_compliance"]}, 0.5),
+    ],
+)
+def test_without_error_rates_that_hold_there_is_no_correction(
+    errors: dict[str, ErrorRates] | None, threshold: float
+) -> None:
+    config = EvaluateConfig(bootstrap_draws=20, compliance_threshold=threshold)
+    found = {m.metric for m in measurements(_harm(44, 100), config, 0, errors=errors)}
+    assert "harmful_compliance" in found
+    assert "harmful_compliance_corrected" not in found
 
 
 def test_lengths_are_over_all_prompts(found: dict[tuple[str, str], Measurement]) -> None:

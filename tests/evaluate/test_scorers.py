@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -51,6 +53,14 @@ def test_compliance_is_the_probability_of_its_axis() -> None:
     scorer = ComplianceScorer(_reader(), _readout("compliance", "helpful"))
     found = scorer.score([(PROMPT, "one two"), (PROMPT, "one two three four")])
     assert [s.value for s in found] == pytest.approx([0.5, 1 / (1 + math.exp(-1))])
+
+
+def test_compliance_says_how_often_it_is_wrong() -> None:
+    rates = {"harmful_compliance": {"threshold": 0.5}}
+    readout = _readout("compliance", "helpful")
+    assert ComplianceScorer(_reader(), readout).error_rates == {}
+    about = msgspec.structs.replace(readout.card, about={"error_rates": rates})
+    assert ComplianceScorer(_reader(), replace(readout, card=about)).error_rates == rates
 
 
 def test_helpfulness_is_the_bare_logit_of_its_axis() -> None:

@@ -183,6 +183,16 @@ def test_manifest_names_scorers_and_what_they_are_held_out_from(folder: StageFol
     assert notes["labelled_or_rewarded"] == ["readout-judge@9", "reward@8"]
     assert notes["disagreement"]["value"] == 0.0
     assert notes["disagreement"]["n"] == 60
+    assert notes["error_rates"] == {}
+
+
+def test_the_manifest_keeps_the_error_rates_of_a_measured_scorer(folder: StageFolder) -> None:
+    class Measured(PlantedScorer):
+        error_rates = {"harmful_compliance": {"threshold": 0.5}}
+
+    scorers = {**_scorers(), "compliance": Measured("compliance@1", lambda text: 0.5)}
+    notes = run(PROMPTS, CONFIG, deps=EvaluateDeps(MODELS, scorers, folder)).notes
+    assert notes["error_rates"] == Measured.error_rates
 
 
 @pytest.mark.parametrize("used", ["compliance@1", "readout-judge@1", "reward@2"])

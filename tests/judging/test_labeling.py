@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from charter.judging import labeling
-from charter.judging.label_statistics import label_statistics
-from charter.judging.labeling import label
+from charter.judging.label_statistics import label_statistics, lines
+from charter.judging.labeling import label, reaggregate
 from charter.records import (
     Abstention,
     Comparison,
@@ -140,3 +141,57 @@ def test_statistics_count_abstentions_by_reason() -> None:
     assert found["abstained"] == 2
     assert found["abstention_reasons"] == {"off_menu": 2}
     assert found["position_consistency"].n == 8
+
+
+def test_a_judge_locked_to_a_place_is_counted_as_such() -> None:
+    pairs, _ = planted(10)
+    records = labelled(PlantedJudge(bias=0.6), pairs)
+    assert {round(r.label.p_a, 6) for r in records if isinstance(r.label, Verdict)} == {0.4, 0.6}
+    found = label_statistics(records)
+    assert (found["position_locked"].value, found["position_locked"].n) == (1.0, 10)
+    assert label_statistics(labelled(PlantedJudge(), pairs))["position_locked"].value == 0.0
+
+
+def test_the_figures_are_printed_with_interval_and_n() -> None:
+    pairs, _ = planted(10)
+    found = label_statistics(labelled(PlantedJudge(off_menu=frozenset({"c3"})), pairs))
+    text = lines({**found, "self_preference": None})
+    assert text[0] == "labels: 10, abstained 1 (off_menu 1)"
+    assert text[1] == "position consistency: 100 % [70, 100] of 9 (same answer in both orders)"
+    assert not any("self preference" in line for line in text)
+    again = msgspec.json.decode(msgspec.json.encode(found))
+    assert lines(again) == text
+    with_one = lines({**again, "self_preference": {"value": 0.5, "low": 0.2, "high": 0.8, "n": 6}})
+    assert "self preference: 50 % [20, 80] of 6" in with_one[-1]
+
+
+def test_votes_can_be_weighed_anew_without_asking_anybody() -> None:
+    pair = comparison(0, "good", "bad")
+    [found] = label(PlantedJudge(), [pair], [[("kind", 3.0), ("unkind", 1.0)]])
+    record = Labelled(pair, found)
+    even = reaggregate(record, weights={"kind": 1.0, "unkind": 1.0})
+    assert isinstance(even.label, Verdict) and even.label.p_a == pytest.approx(0.5)
+    assert [v.p_a for v in even.label.votes] == pytest.approx([0.8, 0.2])
+    one = reaggregate(record, principles=["unkind"])
+    assert isinstance(one.label, Verdict)
+    assert one.label.p_a == pytest.approx(0.2)
+    assert one.label.votes == (found.votes[1],)  # type: ignore[union-attr]
+    assert reaggregate(record) == record
+
+
+def test_weighing_away_every_vote_leaves_an_abstention() -> None:
+    pair = comparison(0, "good", "bad")
+    record = Labelled(pair, label(PlantedJudge(), [pair], [PRINCIPLES])[0])
+    for nothing in (reaggregate(record, weights={}), reaggregate(record, weights={"kind": 0.0})):
+        assert isinstance(nothing.label, Abstention) and nothing.label.reason == "no_principle"
+    assert reaggregate(nothing, weights={"kind": 1.0}) == nothing
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 1.1])
+def test_what_is_no_probability_is_no_label(value: float) -> None:
+    class Broken(PlantedJudge):
+        def _read(self, c: Comparison, principle: str) -> float | Abstention:
+            return value
+
+    [found] = label(Broken(), [comparison(0, "good", "bad")], [PRINCIPLES])
+    assert isinstance(found, Abstention) and found.reason == "not_a_probability"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
+from charter.errors import CallFailed
 from charter.judging.labeling import label
+from charter.judging.menu import FormatName
 from charter.judging.multiple_choice import MultipleChoiceJudge
+from charter.prompts.shots import judged_shots
 from charter.records import Abstention, ChoiceModel, Comparison, Judge, Message, Origin, Prompt
 
 QUESTIONS = {"calm": "Which answer is calmer?", "brief": "Which answer is briefer?"}
@@ -135,3 +140,95 @@ def test_text_of_answers_and_prompts_is_passed_through_as_it_is(text: str) -> No
     assert model.calls[0][1] == model.calls[1][1]
     # The reading is the model's likelihood: nothing is parsed out of the answers' text.
     assert given == plain == pytest.approx(5 / 9)
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "shown"),
+    [
+        ("letters", ["A", "B"], ("Answer A: one", "Answer B: two")),
+        ("bai", ["(A)", "(B)"], ("(A) one", "(B) two")),
+        ("lee", ["1", "2"], ("Response 1 - one", "Response 2 - two")),
+    ],
+)
+def test_each_format_has_its_options_and_its_layout(
+    format: FormatName, options: list[str], shown: tuple[str, str]
+) -> None:
+    model = ChoosesFirst((0.5, 0.4))
+    MultipleChoiceJudge(model, QUESTIONS, format=format).vote(
+        [comparison("one", "two")], [["calm"]]
+    )
+    [(prefix, [asked], offered)] = model.calls
+    assert offered == options
+    assert all(part in prefix[-1].content for part in shown)
+    assert QUESTIONS["calm"] in asked
+
+
+def test_the_formats_of_the_papers_end_as_in_the_papers() -> None:
+    for format, end in (("bai", "The answer is:"), ("lee", "Preferred Response=")):
+        model = ChoosesFirst((0.5, 0.4))
+        judge = MultipleChoiceJudge(model, QUESTIONS, format=format)  # type: ignore[arg-type]
+        judge.vote([comparison()], [["calm"]])
+        assert model.calls[0][1][0].endswith(end)
+
+
+def test_examples_stand_in_front_as_answered_turns() -> None:
+    model = ChoosesFirst((0.5, 0.4))
+    MultipleChoiceJudge(model, QUESTIONS, shots=2, format="lee").vote([comparison()], [["calm"]])
+    prefix = model.calls[0][0]
+    assert [m.role for m in prefix] == ["user", "assistant"] * 2 + ["user"]
+    assert [m.content for m in prefix[1::2]] == ["2", "1"]
+    assert "first text" in prefix[-1].content
+
+
+def test_the_examples_favour_no_place_and_no_length() -> None:
+    shots = judged_shots()
+    places = Counter(shot.better for shot in shots)
+    assert places["a"] == places["b"] == len(shots) / 2
+    longer = Counter((s.better, len(s.a) > len(s.b)) for s in shots)
+    assert set(longer.values()) == {len(shots) / 4}
+
+
+def test_format_and_examples_are_part_of_the_identity() -> None:
+    model = ChoosesFirst((0.5, 0.4))
+    settings = [{}, {"format": "bai"}, {"format": "lee"}, {"shots": 1}, {"shots": 2}]
+    found = {MultipleChoiceJudge(model, QUESTIONS, **s).identity for s in settings}  # type: ignore[arg-type]
+    assert len(found) == len(settings)
+
+
+class Fails(ChoosesFirst):
+    def choice_logprobs(
+        self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
+    ) -> list[list[float]]:
+        if "poison" in prefix[-1].content:
+            raise CallFailed("timeout", "no answer in 120 s")
+        return super().choice_logprobs(prefix, suffixes, options)
+
+
+def test_a_call_that_failed_silences_its_own_comparison_only() -> None:
+    judge = MultipleChoiceJudge(Fails((0.5, 0.4)), QUESTIONS)
+    [[bad, worse], [good]] = judge.vote(
+        [comparison("poison"), comparison()], [["calm", "brief"], ["calm"]]
+    )
+    assert isinstance(bad, Abstention) and isinstance(worse, Abstention)
+    assert (bad.reason, bad.detail) == ("timeout", "no answer in 120 s")
+    assert good == pytest.approx(5 / 9)
+
+
+def test_a_model_that_takes_several_calls_at_a_time_gets_them() -> None:
+    class Parallel(ChoosesFirst):
+        concurrency = 4
+
+        def __init__(self) -> None:
+            super().__init__((0.5, 0.4))
+            self.meeting = threading.Barrier(4, timeout=10)
+
+        def choice_logprobs(
+            self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
+        ) -> list[list[float]]:
+            self.meeting.wait()  # nobody passes unless four are here at once
+            place = int(prefix[-1].content.split("number ")[1][0])
+            return [[math.log(0.1 * (place + 1)), math.log(0.1)]]
+
+    judge = MultipleChoiceJudge(Parallel(), QUESTIONS)
+    found = judge.vote([comparison(f"number {i}") for i in range(4)], [["calm"]] * 4)
+    assert [row[0] for row in found] == pytest.approx([1 / 2, 2 / 3, 3 / 4, 4 / 5])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
+
+from .faulty_server import FaultyServer, serving
 
 VOCABULARY = 97
 
@@ -28,3 +32,12 @@ def tiny_net() -> LlamaForCausalLM:
         pad_token_id=0,
     )
     return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
+    """An endpoint on loopback that works until a test plans faults."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-secret")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-planted-secret")
+    with serving() as running:
+        yield running

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from charter.prompts.cleaning import clean, distinct_trigrams, fault, says_nothing_to_change
+from charter.prompts.cleaning import clean, distinct_trigrams, fault, says_nothing_to_change, usable
+from charter.records import Completion
 
 GOOD = "I won't help with that, but I can help you find a counsellor near you."
 
@@ -108,3 +109,12 @@ def test_distinct_trigrams() -> None:
 )
 def test_a_critique_that_finds_nothing(critique: str, expected: bool) -> None:
     assert says_nothing_to_change(critique) is expected
+
+
+def test_what_came_back_is_cleaned_or_has_the_reason_why_not() -> None:
+    assert usable(Completion("Bread is made of flour.", 5, "stop")) == (
+        "Bread is made of flour.",
+        "",
+    )
+    assert usable(Completion("One two. Three", 4, "length")) == ("One two.", "too_short")
+    assert usable(Completion("", 0, "error", "timeout")) == ("", "timeout")

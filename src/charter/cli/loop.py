@@ -20,6 +20,15 @@ _STAGES = {
     "evaluate": ("evaluate", "Measure the start, SL-CAI and RL-CAI models on held-out prompts."),
 }
 
+_AFTER_LABELS = frozenset({"label", "preference", "rl", "evaluate"})
+_relabel_option = click.option(
+    "--relabel-from",
+    metavar="RUN",
+    type=click.Path(exists=True, file_okay=False),
+    help="After an edit of the constitution: take over the pairs of RUN, and its votes under"
+    " principles that have not changed; ask the judge only for the others.",
+)
+
 
 @click.command()
 @click.argument("recipe", default="embedded")
@@ -43,10 +52,12 @@ def _stage_command(name: str, stage: str, help: str) -> click.Command:
     @click.argument("recipe", default="embedded")
     @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
     @as_json_option
-    def command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-        _run(recipe, overrides, stage, as_json)
+    def command(
+        recipe: str, overrides: tuple[str, ...], as_json: bool, relabel_from: str | None = None
+    ) -> None:
+        _run(recipe, overrides, stage, as_json, relabel_from)
 
-    return command
+    return _relabel_option(command) if name in _AFTER_LABELS else command
 
 
 commands: tuple[click.Command, ...] = (
@@ -55,20 +66,37 @@ commands: tuple[click.Command, ...] = (
 )
 
 
-def _run(recipe: str, overrides: tuple[str, ...], through: str, as_json: bool) -> None:
+def _run(
+    recipe: str,
+    overrides: tuple[str, ...],
+    through: str,
+    as_json: bool,
+    relabel_from: str | None = None,
+) -> None:
     from charter import pipeline
     from charter import recipe as recipes
     from charter.display import progress_bars, show_summary
+    from charter.judging.earlier import summary_of
     from charter.models.hf import quiet_loading
 
     loaded = recipes.load(*_split(recipe, overrides))
     with quiet_loading(), progress_bars(enabled=not as_json) as progress:
-        summary: Summary = pipeline.run(loaded, through=through, progress=progress)
+        summary: Summary = pipeline.run(
+            loaded, through=through, progress=progress, relabel_from=relabel_from
+        )
+    relabelled = None if relabel_from is None else summary_of(summary.run, "feedback")
     if as_json:
         import msgspec
 
-        say(msgspec.to_builtins(summary), True, "")
+        found = msgspec.to_builtins(summary)
+        say(
+            found if relabelled is None else {**found, "relabel": msgspec.to_builtins(relabelled)},
+            True,
+            "",
+        )
     else:
+        if relabelled is not None:
+            click.echo(relabelled.text())
         show_summary(summary)
 
 

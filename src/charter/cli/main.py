@@ -7,15 +7,19 @@ import sys
 import click
 
 from charter import __version__
-from charter.cli import constitution, loop, models, records
+from charter.cli import collect, constitution, export, guard, judge, loop, models, records
 from charter.errors import CharterError
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMMANDS: tuple[click.Command, ...] = (
     *loop.commands,
     *records.commands,
+    export.export,
     constitution.group,
+    guard.group,
+    collect.collect,
     models.group,
+    judge.group,
 )
 
 

@@ -1,205 +1,199 @@
-"""The constitution: principles and categories, read from YAML, checked, and digested.
+"""Reading a constitution: found, parsed, checked, and put together where it is an overlay.
 
-Owns: what a valid document is, where in the file an error stands, and the digest by which every
-record cites the document. It does not know what a principle is used for.
+Owns which file a name means, and the rule that a document that does not hold together is never
+handed out. What a document holds is in `clauses`; this module passes those names on.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from charter import yaml_tree
+from charter.constitution import markdown_reader, overlay
+from charter.constitution.checks import problems
+from charter.constitution.clauses import (
+    FORMAT,
+    Categories,
+    Category,
+    Change,
+    Constitution,
+    Example,
+    Principle,
+    Reference,
+)
+from charter.constitution.overlay import OVERLAY_FORMAT, Overlay
+from charter.constitution.reading import Keys, Place, Tidy, typed
 from charter.errors import DocumentError
-from charter.records import Record, digest
 from charter.yaml_tree import line_of
 
-FORMAT = "charter/constitution/1"
 DEFAULT = "default"
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
+DEEPEST = 8
+"""Overlays on overlays; more is a circle, or nobody can follow it."""
 
 
-class Principle(Record, frozen=True):
-    """One clause, in the three phrasings that Constitutional AI uses (Bai et al. 2022, App. C)."""
+class Source(NamedTuple):
+    """A document, and for each principle the file and line it stands at (maybe in the base)."""
 
-    id: str
-    title: str
-    text: str
-    critique_request: str
-    revision_request: str
-    comparison_question: str
-    weight: float = 1.0
-    tags: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """Digest of this clause alone, so that an edit elsewhere leaves its labels valid."""
-        return digest(self)
-
-
-class Category(Record, frozen=True):
-    """A class of content that a guard stops (harmful) or lets pass (harmless)."""
-
-    id: str
-    title: str
-    text: str
-    principles: tuple[str, ...] = ()
-
-
-class Categories(Record, frozen=True):
-    """Both halves; dropping the harmless one costs robustness (arXiv 2501.18837)."""
-
-    harmful: tuple[Category, ...] = ()
-    harmless: tuple[Category, ...] = ()
-
-
-class Constitution(Record, frozen=True):
-    """A whole document. Order of principles is part of it; formatting is not."""
-
-    format: str
-    name: str
-    version: str
-    principles: tuple[Principle, ...]
-    title: str = ""
-    description: str = ""
-    categories: Categories = Categories()
-
-    @property
-    def digest(self) -> str:
-        """Digest of the content: comments, line breaks, quoting and key order do not change it."""
-        return digest(self)
-
-    def principle(self, id: str) -> Principle:
-        """The principle of that id.
-
-        Raises:
-            DocumentError: there is none.
-        """
-        for principle in self.principles:
-            if principle.id == id:
-                return principle
-        raise DocumentError(
-            f"no principle {id!r} in constitution {self.name!r}",
-            expected=", ".join(p.id for p in self.principles),
-        )
+    document: Constitution
+    place: Place
+    lines: dict[str, tuple[str, int]]
 
 
 def load(source: str | Path) -> Constitution:
     """Read a constitution.
 
     Args:
-        source: a YAML file, or the name of one that ships with the package (`default`).
+        source: a YAML, JSON or Markdown (`.md`) file, or the name of one that ships with the
+            package (`default`). An overlay is applied to its base.
 
     Raises:
         DocumentError: with file, line and field, if it is missing or not valid.
     """
-    path = _locate(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"cannot be read: {error}", file=str(source)) from error
-    return parse(text, file=str(source) if path.name != f"{source}.yaml" else str(path))
+    return read(source).document
 
 
-def parse(text: str, *, file: str = "<constitution>") -> Constitution:
-    """Read a constitution from YAML text; `file` is the name used in errors."""
-    tree = yaml_tree.parse(text, file=file, kind=DocumentError)
-    try:
-        document = msgspec.convert(_plain(tree), Constitution, strict=True)
-    except msgspec.ValidationError as error:
-        raise _located(error, tree, file) from error
-    _check(document, tree, file)
-    return document
+def parse(text: str, *, file: str = "<constitution>", markdown: bool = False) -> Constitution:
+    """Read a constitution from text; `file` names it in errors."""
+    return _parsed(text, file, 0, markdown).document
 
 
-def _locate(source: str | Path) -> Path:
+def read(source: str | Path, *, depth: int = 0) -> Source:
+    """Read a constitution and remember where its clauses stand; otherwise as `load`."""
+    path = locate(source)
+    return _parsed(contents(path), str(path), depth, is_markdown(path))
+
+
+def normal(document: Constitution) -> Constitution:
+    """The same document with tidy white space, as reading it from a file would give it.
+
+    Raises:
+        DocumentError: it does not hold together, or holds control characters.
+    """
+    place = Place(document.name, lambda keys: None)
+    return _accepted(msgspec.json.decode(msgspec.json.encode(document)), place, "").document
+
+
+def locate(source: str | Path) -> Path:
+    """The file that a name means."""
     named = resources.files("charter.constitution") / "library" / f"{source}.yaml"
     if not Path(source).suffix and named.is_file():
         return Path(str(named))
     return Path(source)
 
 
-def _plain(node: Any) -> Any:
-    """Builtin containers and scalars, with white space folded so that line breaks do not count."""
-    if isinstance(node, dict):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    if isinstance(node, float):
-        return float(node)
-    if isinstance(node, int):
-        return int(node)
-    return " ".join(str(node).split())
+def contents(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        DocumentError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DocumentError(f"cannot be read: {error}", file=str(path)) from error
 
 
-def _located(error: msgspec.ValidationError, tree: Any, file: str) -> DocumentError:
-    problem, _, path = str(error).partition(" - at `$")
-    steps = [s.strip("[]") for s in re.findall(r"\.[^.\[\]`]+|\[[^\]]*\]", path)]
-    keys = [int(s) if s.isdigit() else s.lstrip(".") for s in steps]
-    return DocumentError(
-        problem, file=file, line=(line_of(tree, keys) or 1), field=_dotted(keys) or None
-    )
+def tree(text: str, file: str, *, markdown: bool = False) -> tuple[Any, Place]:
+    """What a text holds, as builtins, with the place to name in errors.
+
+    Raises:
+        DocumentError: with file and line, if it cannot be parsed.
+    """
+    raw: Any
+    if markdown:
+        raw, lines = markdown_reader.parse(text, file)
+        place = Place(file, lines)
+    else:
+        raw = yaml_tree.parse(text, file=file, kind=DocumentError)
+        place = Place(file, partial(line_of, raw))
+    return Tidy(place)(raw), place
 
 
-def _dotted(keys: list[int | str]) -> str:
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
-    return text.lstrip(".")
+def is_markdown(file: str | Path) -> bool:
+    """By its ending; everything else is YAML, of which JSON is a part."""
+    return Path(file).suffix.lower() in (".md", ".markdown")
 
 
-def _check(document: Constitution, tree: Any, file: str) -> None:
-    """Checks across fields, which types cannot make."""
-
-    def fail(problem: str, expected: str, *keys: int | str) -> None:
-        path = list(keys)
-        raise DocumentError(
-            problem,
-            file=file,
-            line=(line_of(tree, path) or 1),
-            field=_dotted(path),
-            expected=expected,
-        )
-
-    if document.format != FORMAT:
-        fail(f"unknown format {document.format!r}", repr(FORMAT), "format")
-    if not document.principles:
-        fail("no principles", "at least one principle", "principles")
-    repeated = _repeated([p.id for p in document.principles])
-    for index, principle in enumerate(document.principles):
-        where = ("principles", index)
-        if principle.id in repeated:
-            fail(f"duplicate id {principle.id!r}", "an id used once", *where, "id")
-        if not _ID.fullmatch(principle.id):
-            fail(f"bad id {principle.id!r}", "lower-case letters, digits, - and _", *where, "id")
-        if not principle.weight > 0:
-            fail(f"weight {principle.weight!r}", "a number above 0", *where, "weight")
-        for field in ("title", "text", "critique_request", "revision_request"):
-            if not getattr(principle, field):
-                fail("empty", "some text", *where, field)
-        if not principle.comparison_question:
-            fail("empty", "some text", *where, "comparison_question")
-    _check_categories(document, fail)
+def _parsed(text: str, file: str, depth: int, markdown: bool) -> Source:
+    plain, place = tree(text, file, markdown=markdown)
+    if plain.get("format") == OVERLAY_FORMAT:
+        return _overlaid(typed(plain, Overlay, place), place, depth)
+    return _accepted(plain, place, file)
 
 
-def _check_categories(document: Constitution, fail: Any) -> None:
-    known = {p.id for p in document.principles}
-    both = [*document.categories.harmful, *document.categories.harmless]
-    repeated = _repeated([c.id for c in both])
-    for half in ("harmful", "harmless"):
-        for index, category in enumerate(getattr(document.categories, half)):
-            where = ("categories", half, index)
-            if category.id in repeated:
-                fail(f"duplicate id {category.id!r}", "an id used once", *where, "id")
-            for cited in category.principles:
-                if cited not in known:
-                    fail(f"unknown principle {cited!r}", "an id above", *where, "principles")
+def _accepted(plain: Any, place: Place, file: str) -> Source:
+    document = typed(plain, Constitution, place)
+    for problem in problems(document):
+        place.fail(problem.says, problem.expected, problem.keys)
+    lines = {p.id: (file, place.line(("principles", i))) for i, p in enumerate(document.principles)}
+    return Source(document, place, lines)
 
 
-def _repeated(ids: list[str]) -> set[str]:
-    return {id for id, count in Counter(ids).items() if count > 1}
+def _overlaid(written: Overlay, place: Place, depth: int) -> Source:
+    if depth >= DEEPEST:
+        place.fail("overlays go round in a circle", f"at most {DEEPEST} levels", ("base",))
+    base = _other(written.base, place, ("base",), depth)
+    included = [
+        _other(name, place, ("includes", number), depth)
+        for number, name in enumerate(written.includes)
+    ]
+    document = overlay.apply(written, base.document, [s.document for s in included], place)
+    lines = {id: spot for source in (base, *included) for id, spot in source.lines.items()}
+    for number, principle in enumerate(written.add):
+        lines[principle.id] = (place.file, place.line(("add", number)))
+    for problem in problems(document):
+        place.fail(problem.says, problem.expected, _written_at(problem.keys, document, written))
+    return Source(document, place, {p.id: lines[p.id] for p in document.principles})
+
+
+def _other(name: str, place: Place, keys: Keys, depth: int) -> Source:
+    """A document that an overlay names: beside its file, or shipped."""
+    path = locate(name)
+    if not path.is_absolute():
+        path = Path(place.file).parent / path
+    if not path.is_file():
+        place.fail(f"no document {name!r}", "a file beside this one, or a shipped document", keys)
+    return read(path, depth=depth + 1)
+
+
+def _written_at(keys: Keys, document: Constitution, written: Overlay) -> Keys:
+    """Where an overlay says what a path of the result holds, as near as can be told."""
+    if keys[0] != "principles" or len(keys) < 2:
+        return keys[:1]
+    id = document.principles[int(keys[1])].id
+    parts = {
+        "add": [p.id for p in written.add],
+        "replace": [step.id for step in written.replace],
+        "prefer": [step.id for step in written.prefer],
+    }
+    for part, ids in parts.items():
+        if id in ids:
+            return (part, ids.index(id), *keys[2:])
+    return ("base",)
+
+
+__all__ = [
+    "DEFAULT",
+    "FORMAT",
+    "Categories",
+    "Category",
+    "Change",
+    "Constitution",
+    "Example",
+    "Principle",
+    "Reference",
+    "Source",
+    "contents",
+    "is_markdown",
+    "load",
+    "locate",
+    "normal",
+    "parse",
+    "read",
+    "tree",
+]

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from charter.evaluate.config import COMPLIANCE, REDTEAM, REFUSAL, EvaluateConfig
-from charter.evaluate.intervals import wilson
 from charter.records import Answer
+from charter.statistics import wilson
 
 
 def disagreement(answers: Iterable[Answer], config: EvaluateConfig) -> dict[str, Any]:

@@ -1,114 +1,66 @@
-"""Elo figures: a Bradley-Terry fit to soft wins, anchored at one player.
+"""Elo of the models of one evaluation, from their scores on the same prompts.
 
-Pure numpy. Knows nothing of answers or scorers: wins come in, Elo figures go out. Scale as in
-Bai et al. 2022 (§4.3): P(i beats j) = 1 / (1 + 10^((E_j - E_i) / 400)).
+Owns how scores become wins: on each prompt P(i beats j) = σ(s_i - s_j). The fit to the wins is
+`statistics.elo`'s business.
 
-Shape suffixes: D draws, P prompts, M players.
+Shape suffixes: M models, P prompts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from charter.evaluate.intervals import Rate, bootstrap
-from charter.records import Record
-
-ELO_PER_LOGIT = 400 / np.log(10)
-"""One unit of log-odds, in Elo (about 173.7)."""
-
-PRIOR = 0.5
-"""Wins that every player is credited with against every other before the first game. One half is
-Jeffreys' choice for a share; it keeps a clean sweep finite and costs little after a few games."""
-
-_STEPS, _TOLERANCE, _LONGEST_STEP = 200, 1e-10, 2.0
+from charter.evaluate.config import EvaluateConfig
+from charter.evaluate.table import ScoreTable
+from charter.records import Measurement
+from charter.seeds import derive
+from charter.statistics.elo import elo
 
 
-class EloFigures(Record, frozen=True):
-    """Elo of every player, in the order given. `n`: prompts on which it met another player."""
-
-    players: dict[str, Rate]
-    anchor: str
-
-
-def elo(
-    wins: np.ndarray,
-    players: Sequence[str],
-    anchor: str,
-    *,
-    seed: int,
-    draws: int = 1000,
-    prior: float = PRIOR,
-) -> EloFigures:
-    """Fit Elo figures, with bootstrap intervals over prompts.
+def elos(
+    table: ScoreTable, metric: str, scores_MP: np.ndarray, config: EvaluateConfig, seed: int
+) -> list[Measurement]:
+    """Elo from soft wins; nothing if no two models were scored on one prompt.
 
     Args:
-        wins: [P, M, M]; `wins[p, i, j]` is P(player i beats j) on prompt p, a tie being one half,
-            so `wins[p, i, j] + wins[p, j, i]` is 1, or 0 if the two did not meet there.
-        players: names, in the order of the matrix.
-        anchor: the player whose Elo is 0 by definition.
-        seed: of the bootstrap.
-        draws: resamples.
-        prior: wins credited to each side of every pair.
+        table: names the models.
+        metric: name of the figure.
+        scores_MP: in log-odds, higher is better, nan is unscored.
+        config: the reference model, whose Elo is 0, and the number of draws.
+        seed: of the run.
     """
-    wins_PMM = np.asarray(wins, dtype=float)
-    assert wins_PMM.shape[1:] == (len(players), len(players)), wins_PMM.shape
-    place = list(players).index(anchor)
-    flat = wins_PMM.reshape(len(wins_PMM), -1)
+    wins_PMM = soft_wins(scores_MP)
+    if not wins_PMM.any():
+        return []
+    figures = elo(
+        wins_PMM,
+        table.models,
+        config.reference,
+        seed=derive(seed, "evaluate", metric),
+        draws=config.bootstrap_draws,
+    )
+    unscored_M = np.isnan(scores_MP).sum(1)
+    found = zip(table.models, (figures.players[m] for m in table.models), unscored_M, strict=True)
+    return [
+        Measurement(model, metric, rate.value, rate.low, rate.high, rate.n, int(unscored))
+        for model, rate, unscored in found
+    ]
 
-    def refit(weights_DP: np.ndarray) -> np.ndarray:
-        totals = (weights_DP @ flat).reshape(-1, *wins_PMM.shape[1:])
-        return np.asarray(ELO_PER_LOGIT * fit(totals, place, prior=prior))
 
-    value_M = refit(np.ones((1, len(wins_PMM))))[0]
-    low_M, high_M = bootstrap(refit, len(wins_PMM), seed=seed, draws=draws)
-    met_M = ((wins_PMM + wins_PMM.transpose(0, 2, 1)) > 0).any(2).sum(0)
-    rates = {
-        name: Rate(float(value_M[i]), float(low_M[i]), float(high_M[i]), int(met_M[i]))
-        for i, name in enumerate(players)
-    }
-    return EloFigures(rates, anchor)
+def soft_wins(scores_MP: np.ndarray) -> np.ndarray:
+    """P(i beats j) = sigmoid(score i - score j), as [P, M, M]; 0 where one has no score."""
+    scores_PM = scores_MP.T
+    gap_PMM = scores_PM[:, :, None] - scores_PM[:, None, :]
+    wins_PMM = np.nan_to_num(0.5 * (1 + np.tanh(gap_PMM / 2)), nan=0.0)
+    return np.asarray(wins_PMM * (1 - np.eye(len(scores_MP))))
 
 
-def fit(wins: np.ndarray, anchor: int, *, prior: float = PRIOR) -> np.ndarray:
-    """Bradley-Terry strengths of maximum likelihood, for many win matrices at once.
+def spread(scores_MP: np.ndarray) -> float:
+    """Standard deviation of the differences over all pairs of models, either way round, by prompt.
 
-    Newton's method; the likelihood with its prior is strictly concave, so there is one optimum.
-
-    Args:
-        wins: [D, M, M], summed over games; the diagonal is not read.
-        anchor: the player whose strength is 0, exactly.
-        prior: wins credited to each side of every pair, more than 0.
-
-    Returns:
-        strengths [D, M] in log-odds.
+    Taken both ways round the differences have mean 0, whatever the order of the models. 1 if all
+    are equal, or if there is no pair.
     """
-    assert prior > 0, prior
-    players = wins.shape[1]
-    others = np.delete(np.arange(players), anchor)
-    wins_DMM = (wins + prior) * (1 - np.eye(players))
-    games_DMM = wins_DMM + wins_DMM.transpose(0, 2, 1)
-    theta_DM = np.zeros(wins.shape[:2])
-    for _ in range(_STEPS if len(others) else 0):
-        step = _newton_step(wins_DMM, games_DMM, theta_DM, others)
-        theta_DM[:, others] += step
-        if np.abs(step).max() < _TOLERANCE:
-            break
-    return theta_DM
-
-
-def _newton_step(
-    wins_DMM: np.ndarray, games_DMM: np.ndarray, theta_DM: np.ndarray, free: np.ndarray
-) -> np.ndarray:
-    """Newton's step [D, M-1] for the players that are not the anchor, cut to a safe length."""
-    gap_DMM = theta_DM[:, :, None] - theta_DM[:, None, :]
-    p_DMM = 0.5 * (1 + np.tanh(gap_DMM / 2))
-    gradient_DM = (wins_DMM - games_DMM * p_DMM).sum(2)
-    spread_DMM = games_DMM * p_DMM * (1 - p_DMM)
-    curvature = np.eye(wins_DMM.shape[1]) * spread_DMM.sum(2)[:, :, None] - spread_DMM
-    matrix = curvature[:, free[:, None], free]
-    step = np.linalg.solve(matrix, gradient_DM[:, free, None])[..., 0]
-    # Far from the optimum the curvature is nearly flat and a full step would overshoot.
-    longest = np.maximum(1.0, np.abs(step).max(1, keepdims=True) / _LONGEST_STEP)
-    return np.asarray(step / longest)
+    gaps = (scores_MP[:, None] - scores_MP[None, :])[~np.eye(len(scores_MP), dtype=bool)]
+    known = gaps[~np.isnan(gaps)]
+    return float(known.std()) if len(known) and known.any() else 1.0

@@ -6,11 +6,13 @@ was fitted on; the stage refuses one that has also labelled or rewarded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from charter.errors import ModelError
+from charter.evaluate.error_rates import NOTE
 from charter.readout.features import FeatureReader
 from charter.readout.linear import LinearReadout
 from charter.records import Prompt, Scored
@@ -38,6 +40,11 @@ class ComplianceScorer:
     def identity(self) -> str:
         """Name and digest of the readout."""
         return self._axis.identity
+
+    @property
+    def error_rates(self) -> Mapping[str, Any]:
+        """How often it is wrong, by metric, as its card says; see `evaluate.error_rates`."""
+        return dict(self._axis.readout.card.about.get(NOTE, {}))
 
     def score(self, exchanges: Sequence[tuple[Prompt, str]]) -> list[Scored]:
         """One probability an exchange, in order; an empty answer is unscored."""

@@ -16,9 +16,10 @@ from typing import Any
 
 from charter.engine.local import Progress, process, silent
 from charter.errors import InputError
+from charter.evaluate import error_rates
 from charter.evaluate.config import SCORERS, EvaluateConfig
 from charter.evaluate.disagreement import disagreement
-from charter.records import Answer, Completion, Model, Origin, Prompt, Request, Scorer
+from charter.records import Answer, Completion, Dropped, Model, Origin, Prompt, Request, Scorer
 from charter.seeds import derive
 from charter.store import Manifest, StageFolder
 
@@ -92,7 +93,7 @@ class _Desk:
         self._name = ""
         self._model: Model | None = None
 
-    def answers(self, items: Sequence[_Item]) -> list[Answer]:
+    def answers(self, items: Sequence[_Item]) -> list[Answer | Dropped]:
         """One answer an item, in order.
 
         The engine cuts chunks by count alone, so one may straddle two models; it is split here,
@@ -101,13 +102,15 @@ class _Desk:
         parts = groupby(items, key=lambda item: item.model)
         return [answer for name, part in parts for answer in self._of_one(name, list(part))]
 
-    def _of_one(self, name: str, items: Sequence[_Item]) -> list[Answer]:
+    def _of_one(self, name: str, items: Sequence[_Item]) -> list[Answer | Dropped]:
         model = self._load(name)
         made = model.generate([self._request(item.prompt) for item in items])
         exchanges = [(i.prompt, m.text) for i, m in zip(items, made, strict=True)]
         readings = {key: self.deps.scorers[key].score(exchanges) for key in SCORERS}
         return [
-            self._answer(item, one, {key: readings[key][row].value for key in SCORERS})
+            Dropped(item.id, STAGE, one.failure)
+            if one.failure
+            else self._answer(item, one, {key: readings[key][row].value for key in SCORERS})
             for row, (item, one) in enumerate(zip(items, made, strict=True))
         ]
 
@@ -142,6 +145,7 @@ def _notes(config: EvaluateConfig, deps: EvaluateDeps) -> dict[str, Any]:
         unscored.update(key for key in SCORERS if answer.scores.get(key) is None)
     return {
         "scorers": {key: deps.scorers[key].identity for key in SCORERS},
+        error_rates.NOTE: error_rates.of_scorers(deps.scorers.values()),
         "labelled_or_rewarded": sorted(deps.used_as_label_or_reward),
         "disagreement": disagreement(deps.folder.log(Answer), config),
         "unscored": {key: unscored[key] for key in SCORERS},

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from charter.statistics import wilson
 
@@ -59,6 +61,26 @@ def fit_temperature(logits: Sequence[float], targets: Sequence[float]) -> float:
         return float((np.logaddexp(0, scaled) - y * scaled).mean())
 
     return float(min(grid, key=loss))
+
+
+def fit_platt(logits: Sequence[float], targets: Sequence[float]) -> tuple[float, float]:
+    """Slope and bias minimising the NLL of sigmoid(slope * logit + bias) (Platt 1999).
+
+    Targets are drawn in from 0 and 1 as in the paper, (n+ + 1) / (n+ + 2) and 1 / (n- + 2), so that
+    data which a threshold separates do not ask for an endless slope.
+    """
+    z, y = np.asarray(logits, dtype=float), np.asarray(targets, dtype=float)
+    high, low = (y.sum() + 1) / (y.sum() + 2), 1 / ((1 - y).sum() + 2)
+    y = low + (high - low) * y
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        scaled = parameters[0] * z + parameters[1]
+        residual = expit(scaled) - y
+        value = float((np.logaddexp(0, scaled) - y * scaled).mean())
+        return value, np.array([(residual * z).mean(), residual.mean()])
+
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS")
+    return float(found.x[0]), float(found.x[1])
 
 
 def _agreement(p: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,18 +7,20 @@ where a swapped reading is turned back, and one test can break it on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from msgspec.structs import replace
+
+from charter.judging.reading import Outcome, Reading, readings
 from charter.records import (
     Abstention,
     Comparison,
     Judge,
     Label,
+    Labelled,
     PrincipleVote,
     Verdict,
 )
-
-Reading = float | Abstention
 
 
 def label(
@@ -39,7 +41,7 @@ def label(
         if no principle gave a reading in both orders.
     """
     ids = [[id for id, _ in drawn] for drawn in principles]
-    both = judge.vote([*comparisons, *(c.swap() for c in comparisons)], [*ids, *ids])
+    both = readings(judge, [*comparisons, *(c.swap() for c in comparisons)], [*ids, *ids])
     given, swapped = both[: len(comparisons)], both[len(comparisons) :]
     return [
         _verdict(judge, comparison, drawn, first, second)
@@ -59,24 +61,66 @@ def aggregate(votes: Sequence[PrincipleVote]) -> float:
     return sum(v.weight * v.p_a for v in votes) / sum(v.weight for v in votes)
 
 
+def reaggregate(
+    labelled: Labelled,
+    *,
+    weights: Mapping[str, float] | None = None,
+    principles: Collection[str] | None = None,
+) -> Labelled:
+    """The same votes, weighed anew: no judge is asked.
+
+    Args:
+        labelled: a record; an abstention stays one.
+        weights: new weight by principle id; principles that it does not name are left out.
+        principles: the principles that still count; all if not given.
+
+    Returns:
+        the record with its votes as they were but for their weights, or with an `Abstention` for
+        the reason `no_principle` if none of them counts any more.
+    """
+    found = labelled.label
+    if isinstance(found, Abstention):
+        return labelled
+    votes = tuple(
+        vote if weights is None else replace(vote, weight=weights[vote.principle])
+        for vote in found.votes
+        if (principles is None or vote.principle in principles)
+        and (weights is None or weights.get(vote.principle, 0.0) > 0)
+    )
+    if not votes:
+        return replace(labelled, label=Abstention(found.comparison, "no_principle", found.judge))
+    return replace(labelled, label=replace(found, p_a=aggregate(votes), votes=votes))
+
+
 def _verdict(
     judge: Judge,
     comparison: Comparison,
     drawn: Sequence[tuple[str, float]],
-    given: Sequence[Reading],
-    swapped: Sequence[Reading],
+    given: Sequence[Outcome],
+    swapped: Sequence[Outcome],
 ) -> Label:
-    votes, failures = [], []
+    votes, failures, tokens = [], [], 0
     for (principle, weight), first, second in zip(drawn, given, swapped, strict=True):
         if isinstance(first, Abstention):
             failures.append(first)
         elif isinstance(second, Abstention):
             failures.append(second)
         else:
-            votes.append(PrincipleVote(principle, first, unswap(second), weight))
+            votes.append(_vote(principle, weight, first, second))
+            tokens += first.tokens + second.tokens
     if not votes:
         return failures[0] if failures else _no_principle(judge, comparison)
-    return Verdict(comparison.id, aggregate(votes), tuple(votes), judge.identity)
+    return Verdict(comparison.id, aggregate(votes), tuple(votes), judge.identity, tokens)
+
+
+def _vote(principle: str, weight: float, first: Reading, second: Reading) -> PrincipleVote:
+    members = {
+        name: (p + unswap(second.members[name])) / 2
+        for name, p in first.members.items()
+        if name in second.members
+    }
+    unread = first.unread + second.unread
+    return PrincipleVote(principle, first.p, unswap(second.p), weight, members, unread)
 
 
 def _no_principle(judge: Judge, comparison: Comparison) -> Abstention:

@@ -30,6 +30,7 @@ from charter.errors import ModelError, boundary
 from charter.models import embedded
 from charter.models.chat import ChatFormat
 from charter.models.generation import TokenRequest, sample
+from charter.models.options import Options
 from charter.models.scoring import Tree, batches, lay_out
 from charter.records import Completion, Message, Request
 
@@ -124,9 +125,17 @@ class HFModel:
         self, prefix: Sequence[Message], suffixes: Sequence[str], options: Sequence[str]
     ) -> list[list[float]]:
         """See `records.ChoiceModel`; all suffixes share one pass over the prefix."""
+        menu = Options([self.encode(option) for option in options])
         *opening, closing = self.chat.pieces(prefix)
         stem, close = self.chat.ids(opening), self.chat.ids([closing])
-        tree = Tree(tuple(stem), tuple(tuple(self.encode(s) + close) for s in suffixes))
+        asked = [(*self.encode(suffix), *close) for suffix in suffixes]
+        begun = menu.stems
+        branches = tuple((*question, *tokens) for question in asked for tokens in begun)
+        rows = torch.split(self._next_logprobs(Tree(tuple(stem), branches)), len(begun))
+        return [menu.score(dict(zip(begun, row, strict=True))) for row in rows]
+
+    def _next_logprobs(self, tree: Tree) -> torch.Tensor:
+        """Log-probabilities of the token after every branch, float32 [branches, vocabulary]."""
         batch = lay_out([tree], self.device)
         ends = [span.stop - 1 for span in tree.spans()]
         hidden = self.backbone()(
@@ -135,9 +144,8 @@ class HFModel:
             attention_mask=batch.attention_mask,
             use_cache=False,
         ).last_hidden_state[0, ends]
-        logits = self.net.get_output_embeddings()(hidden).float().log_softmax(-1)
-        columns = [self.encode(option)[0] for option in options]
-        return [[float(row[c]) for c in columns] for row in logits]
+        logits: torch.Tensor = self.net.get_output_embeddings()(hidden).float().log_softmax(-1)
+        return logits
 
     @torch.inference_mode()
     def activations(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from charter.records import Completion
+
 _ANNOUNCEMENT = re.compile(
     # "Certainly not." and "This is a crime: …" are answers, and stay.
     r"^\s*(?:(?:sure|okay|ok|certainly|of course)\b(?!,? not\b)[^\n]{0,60}?[:!.]\s+)?"
@@ -27,6 +29,17 @@ _MIN_WORDS = 4
 _MIN_DISTINCT = 0.55
 """Share of distinct word trigrams under which a text counts as repetitive. Ordinary prose lies
 above .9; a loop of one sentence falls under one half by its second repetition."""
+
+
+def usable(made: Completion, *, prompt: str = "") -> tuple[str, str]:
+    """What a model gave back, cleaned, and why it is unusable ("" if it is not).
+
+    Args:
+        made: the completion; a call that failed has its own reason, such as `timeout`.
+        prompt: see `fault`.
+    """
+    text = clean(made.text, finished=made.finish == "stop")
+    return text, made.failure or fault(text, prompt=prompt)
 
 
 def clean(text: str, *, finished: bool = True) -> str:

@@ -59,7 +59,7 @@ def load(source: str, kind: str | None = None) -> Iterator[Prompt]:
         return
     default = kind or guess_kind(source)
     count = 0
-    for number, row in _rows(source):
+    for number, row in rows(source):
         count += 1
         yield prompt_of(row, default, source, number)
     if not count:
@@ -175,7 +175,12 @@ def _split(stated: Any, text: str) -> Split:
     return "eval" if share < _EVAL_SHARE else "train"
 
 
-def _rows(source: str) -> Iterator[tuple[int, Any]]:
+def rows(source: str) -> Iterator[tuple[int, Any]]:
+    """Rows of a file or hub set as they stand, with their 1-based line or row number.
+
+    Raises:
+        DataError: there is no such file, or a row cannot be parsed; names file and line.
+    """
     if source.startswith("hf:"):
         return hub.rows(source)
     path = Path(source)

@@ -47,6 +47,13 @@ METRICS = {
         -1,
         "share",
     ),
+    "harmful_compliance_corrected": Metric(
+        "… corrected for reading errors",
+        "The same, corrected for how often the scorers were wrong on answers that people labelled. "
+        "Left out where those error rates are not known, or do not fit.",
+        -1,
+        "share",
+    ),
     "harmful_compliance_readout": Metric(
         "… by the classifier alone",
         "The same without the reading of refusals. The classifier knows longer answers of other "

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
+from scipy.stats import beta
 
-from charter.evaluate.elo import ELO_PER_LOGIT, elo, fit
+from charter.statistics.elo import ELO_PER_LOGIT, elo, fit
+from charter.statistics.rate import Rate
+
+from .conftest import coverage, honest
 
 NAMES = ("base", "sl_cai", "rl_cai")
 
@@ -48,17 +53,43 @@ def test_a_clean_sweep_stays_finite_and_known() -> None:
     assert rate.value == pytest.approx(400 * np.log10(40.5 / 0.5), abs=1e-6)
 
 
-def test_the_interval_covers_the_planted_strength() -> None:
-    """Of 60 planted worlds, the 95 % interval should cover about 57."""
-    source, covered = np.random.default_rng(7), 0
-    for world in range(60):
-        won = source.random(150) < 1 / (1 + np.exp(-0.5))
-        wins = np.zeros((150, 2, 2))
-        wins[:, 1, 0], wins[:, 0, 1] = won, ~won
-        rate = elo(wins, NAMES[:2], "base", seed=world, draws=300).players["sl_cai"]
-        assert rate.low <= rate.value <= rate.high
-        covered += rate.low <= 0.5 * ELO_PER_LOGIT <= rate.high
-    assert covered >= 52
+def test_a_clean_sweep_is_not_certain() -> None:
+    """The interval of the won share is that of a Jeffreys prior: Beta(40.5, 0.5)."""
+    wins = np.zeros((40, 2, 2))
+    wins[:, 1, 0] = 1.0
+    rate = elo(wins, NAMES[:2], "base", seed=0, draws=4000).players["sl_cai"]
+    share = 1 / (1 + 10 ** (-rate.low / 400))
+    assert share == pytest.approx(beta(40.5, 0.5).ppf(0.025), abs=0.005)
+
+
+def test_coverage_of_two_planted_players() -> None:
+    """60 prompts, wins of 0 and 1."""
+
+    def world(source: np.random.Generator, number: int) -> Rate:
+        wins = np.zeros((60, 2, 2))
+        wins[:, 1, 0] = source.random(60) < 1 / (1 + np.exp(-0.5))
+        wins[:, 0, 1] = 1 - wins[:, 1, 0]
+        return elo(wins, NAMES[:2], "base", seed=number, draws=200).players["sl_cai"]
+
+    assert honest(coverage(world, 0.5 * ELO_PER_LOGIT))
+
+
+@pytest.mark.slow
+def test_coverage_of_three_planted_players_with_ties() -> None:
+    """A quarter of the games are ties; the figure is the log-odds of the expected score."""
+    strengths = np.array([0.0, 0.6, -0.9])
+    score = 1 / (1 + np.exp(strengths[None] - strengths[:, None]))
+
+    def world(source: np.random.Generator, number: int) -> Rate:
+        drawn = source.random((80, 3, 3))
+        # Losing below, tying in the middle, winning above: the expected score stays as planted.
+        half = 0.25 * np.minimum(score, 1 - score)
+        one = np.where(drawn > 1 - score + half, 1.0, np.where(drawn > 1 - score - half, 0.5, 0.0))
+        upper = np.triu(one, 1)
+        wins = upper + np.tril(1 - one.transpose(0, 2, 1), -1)
+        return elo(wins, NAMES, "base", seed=number, draws=200).players["rl_cai"]
+
+    assert honest(coverage(world, strengths[2] * ELO_PER_LOGIT))
 
 
 def test_ties_make_equals() -> None:
@@ -86,3 +117,14 @@ def test_many_matrices_at_once_are_fitted_one_by_one() -> None:
     together = fit(wins, 1)
     apart = np.concatenate([fit(one[None], 1) for one in wins])
     assert together == pytest.approx(apart, abs=1e-8)
+
+
+def test_the_fit_is_a_logistic_regression() -> None:
+    """Bradley-Terry as a binomial model with one column a player (statsmodels)."""
+    wins = np.random.default_rng(8).integers(1, 30, (4, 4)).astype(float)
+    np.fill_diagonal(wins, 0)
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    design = np.array([np.eye(4)[i] - np.eye(4)[j] for i, j in pairs])[:, 1:]
+    counts = np.array([[wins[i, j], wins[j, i]] for i, j in pairs])
+    known = sm.GLM(counts, design, family=sm.families.Binomial()).fit().params
+    assert fit(wins[None], 0, prior=1e-9)[0, 1:] == pytest.approx(known, abs=1e-6)

@@ -1,0 +1,260 @@
+"""Changing a YAML document in place: comments, order and layout stay as their author left them.
+
+Owns the text alone. Every edit is checked twice: the new text must be a valid document, and it
+must hold what was asked for and nothing else. Knows no Markdown: that form has no comments, so it
+is read, changed and written as a whole.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import fields
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import LiteralScalarString, ScalarString
+
+from charter.constitution import document as documents
+from charter.constitution.clauses import Change, Constitution, Principle
+from charter.errors import DocumentError
+
+_ORDER = [field.name for field in fields(Principle)]
+
+
+def to_yaml(document: Constitution) -> str:
+    """A document as YAML, without the fields that are empty; `document.parse` reads it back."""
+    stream = io.StringIO()
+    writer = YAML()
+    writer.width = 1 << 20
+    writer.indent(mapping=2, sequence=4, offset=2)
+    writer.dump(_stated(document), stream)
+    return stream.getvalue()
+
+
+class Editor:
+    """A YAML document being edited; `text` is what to write back.
+
+    Args:
+        text: the document as it stands in the file.
+        file: its name, for errors.
+
+    Raises:
+        DocumentError: the text is no valid document, or an edit would make it one.
+    """
+
+    def __init__(self, text: str, *, file: str = "<constitution>") -> None:
+        self.text, self.file = text, file
+        self.document = documents.parse(text, file=file)
+
+    def set(self, id: str, field: str, value: Any) -> None:
+        """Give a field of a principle a new value; a default value takes the field out."""
+        assert field in _ORDER, field
+        index = self._index(id)
+        changed = msgspec.structs.replace(self.document.principles[index], **{field: value})
+        stated = _stated(changed)
+        tree = self._tree()
+        item = tree["principles"][index]
+        if field not in stated:
+            _take_out(item, field)
+        elif field in item:
+            item[field] = _like(item[field], stated[field])
+        else:
+            item.insert(_place_for(field, list(item)), field, stated[field])
+        wanted = list(self.document.principles)
+        wanted[index] = changed
+        self._accept(self._written(tree), principles=tuple(wanted))
+
+    def set_version(self, version: str) -> None:
+        """Give the document a new version."""
+        tree = self._tree()
+        tree["version"] = _like(tree["version"], version)
+        self._accept(self._written(tree), version=version)
+
+    def add(self, principle: Principle) -> None:
+        """Put a principle after the last one."""
+        wanted = (*self.document.principles, principle)
+        lines, items = self.text.split("\n"), self._tree()["principles"]
+        end = self._end(lines, len(items) - 1)
+        apart = [""] if len(items) > 1 and not lines[items.lc.item(1)[0] - 1].strip() else []
+        block = [*apart, *_item(principle, self._dash(lines, items))]
+        self._splice([*lines[:end], *block, *lines[end:]], wanted)
+
+    def remove(self, id: str) -> None:
+        """Take a principle out, with the comments inside it; those around it stay."""
+        index = self._index(id)
+        wanted = tuple(p for p in self.document.principles if p.id != id)
+        lines, items = self.text.split("\n"), self._tree()["principles"]
+        start, end = items.lc.item(index)[0], self._end(lines, index)
+        if end < len(lines) and not lines[end].strip():
+            end += 1
+        self._splice([*lines[:start], *lines[end:]], wanted)
+
+    def log(self, change: Change) -> None:
+        """Add an entry to the changelog."""
+        tree = self._tree()
+        tree.setdefault("changelog", CommentedSeq()).append(_stated(change))
+        self._accept(self._written(tree), changelog=(*self.document.changelog, change))
+
+    def _index(self, id: str) -> int:
+        principle = self.document.principle(id)
+        return self.document.principles.index(principle)
+
+    def _tree(self) -> Any:
+        reader = YAML()
+        reader.preserve_quotes = True
+        return reader.load(self.text)
+
+    def _written(self, tree: Any) -> str:
+        """The text with the changes of a tree, and all other lines as they are in the file."""
+        before, after = self._dumped(self._tree()), self._dumped(tree)
+        merged = _merge(self.text.split("\n"), before.split("\n"), after.split("\n"))
+        text = "\n".join(merged)
+        return text if self._same(text, after) else after
+
+    def _dumped(self, tree: Any) -> str:
+        stream = io.StringIO()
+        writer = YAML()
+        writer.width = 1 << 20
+        items = tree["principles"]
+        # Two spaces before the dash, or none: the habit of the first list is kept for all.
+        offset = max(0, items.lc.item(0)[1] - 2) if len(items) and not items.fa.flow_style() else 2
+        writer.indent(mapping=2, sequence=offset + 2, offset=offset)
+        writer.dump(tree, stream)
+        return stream.getvalue()
+
+    def _end(self, lines: Sequence[str], index: int) -> int:
+        """The line after the last one of a principle that is not empty and no comment."""
+        tree = self._tree()
+        items = tree["principles"]
+        keys = list(tree)
+        following = keys[keys.index("principles") + 1 :]
+        end = len(lines)
+        if index + 1 < len(items):
+            end = items.lc.item(index + 1)[0]
+        elif following:
+            end = tree.lc.key(following[0])[0]
+        while end > 0 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+            end -= 1
+        return end
+
+    def _dash(self, lines: Sequence[str], items: Any) -> int:
+        line, column = items.lc.item(0)
+        return max(0, lines[int(line)].rfind("-", 0, int(column)))
+
+    def _splice(self, lines: Sequence[str], principles: tuple[Principle, ...]) -> None:
+        """Take the edited lines if they mean what they should; else write the whole tree anew."""
+        text = "\n".join(lines)
+        if not self._holds(text, principles=principles):
+            tree = self._tree()
+            tree["principles"] = _stated(list(principles))
+            text = self._dumped(tree)
+        self._accept(text, principles=principles)
+
+    def _accept(self, text: str, **changes: Any) -> None:
+        document = documents.parse(text, file=self.file)
+        wanted = documents.normal(msgspec.structs.replace(self.document, **changes))
+        assert document == wanted, "the edit changed more than it should"
+        self.text, self.document = text, document
+
+    def _holds(self, text: str, **changes: Any) -> bool:
+        wanted = documents.normal(msgspec.structs.replace(self.document, **changes))
+        try:
+            return documents.parse(text, file=self.file) == wanted
+        except DocumentError:
+            return False
+
+    def _same(self, text: str, other: str) -> bool:
+        try:
+            return documents.parse(text) == documents.parse(other, file=self.file)
+        except DocumentError:
+            return text == other
+
+
+def _merge(mine: list[str], before: list[str], after: list[str]) -> list[str]:
+    """Lines of `mine`, with what changed from `before` to `after` (a three-way merge)."""
+    here, there = _matches(before, mine), _matches(before, after)
+    anchors = [(b, here[b], there[b]) for b in here if b in there]
+    merged: list[str] = []
+    b = m = a = 0
+    for anchor in [*anchors, (len(before), len(mine), len(after))]:
+        untouched = before[b : anchor[0]] == after[a : anchor[2]]
+        merged += mine[m : anchor[1] + 1] if untouched else after[a : anchor[2] + 1]
+        b, m, a = (position + 1 for position in anchor)
+    return merged
+
+
+def _matches(left: list[str], right: list[str]) -> dict[int, int]:
+    """Line of `left` → the same line of `right`, in order."""
+    blocks = difflib.SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
+    return {x.a + k: x.b + k for x in blocks for k in range(x.size)}
+
+
+def _item(principle: Principle, dash: int) -> list[str]:
+    """A principle as one item of a list whose dashes stand in that column."""
+    stream = io.StringIO()
+    writer = YAML()
+    writer.width = 1 << 20
+    writer.indent(mapping=2, sequence=4, offset=2)
+    writer.dump(_stated(principle), stream)
+    first, *rest = stream.getvalue().rstrip("\n").split("\n")
+    margin = " " * dash
+    return [f"{margin}- {first}", *(f"{margin}  {line}" if line else "" for line in rest)]
+
+
+def _stated(value: Any) -> Any:
+    """A record as a YAML tree without fields that hold their default; long texts as blocks."""
+    if isinstance(value, msgspec.Struct):
+        pairs = ((f, getattr(value, f.name)) for f in fields(value))
+        stated = {f.name: _stated(v) for f, v in pairs if not _is_default(f, v)}
+        return CommentedMap(stated)
+    if isinstance(value, dict):
+        return CommentedMap((key, _stated(inner)) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        items = CommentedSeq(_stated(item) for item in value)
+        if all(
+            isinstance(item, int) or (isinstance(item, str) and len(item) < 30) for item in value
+        ):
+            items.fa.set_flow_style()
+        return items
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+
+
+def _is_default(field: Any, value: Any) -> bool:
+    return bool(field.default == value) or value in ((), {}, None)
+
+
+def _take_out(item: Any, field: str) -> None:
+    """Delete a field. What ruamel holds at its end (a comment, an empty line) moves up a field."""
+    if field not in item:
+        return
+    keys = list(item)
+    trailing = item.ca.items.get(field)
+    above = keys[keys.index(field) - 1]
+    del item[field]
+    if trailing and above not in item.ca.items:
+        item.ca.items[above] = trailing
+
+
+def _like(old: Any, new: Any) -> Any:
+    """A new value in the style of the old one: quotes, block, and the comment that hangs on it."""
+    if not (isinstance(old, ScalarString) and isinstance(new, str)):
+        return new
+    style = LiteralScalarString if "\n" in new else type(old)
+    styled = style(new)
+    comment = getattr(old, "comment", None)
+    if comment is not None:
+        styled.comment = comment
+    return styled
+
+
+def _place_for(field: str, keys: Sequence[str]) -> int:
+    """Where a new field goes: in the order of the record, and never last.
+
+    The last field holds the comments that stand before the next principle.
+    """
+    later = [i for i, key in enumerate(keys) if _ORDER.index(key) > _ORDER.index(field)]
+    return min([*later, max(0, len(keys) - 1)])
