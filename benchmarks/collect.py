@@ -4,9 +4,9 @@
                                  [--statements 1000] [--groups 3] [--wide] [--keep DIR]
 
 Writes a vote file (a log; with --wide a table of participants), runs the command on it as a
-process of its own, and reports its wall time, its peak memory, and what it found again: adjusted
-Rand with the planted groups, and whether the planted statements rank first. A tenth of the log are
-votes that are changed later, so that "the last vote counts" is work as well.
+process of its own, and reports its wall and processor time, its peak memory, and what it found
+again: adjusted Rand with the planted groups, and whether the planted statements rank first. A
+tenth of the log are votes that are changed later, so that "the last vote counts" is work as well.
 """
 
 from __future__ import annotations
@@ -85,16 +85,20 @@ def write_wide(folder: Path, person: np.ndarray, place: np.ndarray, vote: np.nda
     return int(person.size)
 
 
-def run(folder: Path) -> tuple[dict, float, float]:
-    """The command's result, its seconds and its peak memory in GB."""
+def run(folder: Path) -> tuple[dict, dict[str, float]]:
+    """The command's result, and what it took."""
     command = [sys.executable, "-m", "charter.cli.main", "collect", str(folder), "--json"]
     started = time.perf_counter()
     done = subprocess.run(
         [*command, "--out", str(folder / "out")], capture_output=True, text=True, check=True
     )
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
-    return json.loads(done.stdout), seconds, peak
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return json.loads(done.stdout), {
+        "seconds": round(seconds, 1),
+        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "peak_gb": round(used.ru_maxrss / 1024**2, 2),
+    }
 
 
 def recovered(folder: Path, group: np.ndarray) -> float:
@@ -111,15 +115,14 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     texts = "".join(f"{i},1,Statement {i}\n" for i in range(args.statements))
     (folder / "comments.csv").write_text("comment-id,moderated,comment-body\n" + texts)
     events = (write_wide if args.wide else write_log)(folder, person, place, vote)
-    found, seconds, peak = run(folder)
+    found, taken = run(folder)
     first = {statement["id"] for statement in found["statements"][:CONSENSUS]}
     return {
         "votes": int(person.size),
         "lines": events,
         "participants": args.participants,
         "statements": args.statements,
-        "seconds": round(seconds, 1),
-        "peak_gb": round(peak, 2),
+        **taken,
         "groups": found["groups"],
         "adjusted_rand": round(recovered(folder, group), 4),
         "planted_first": first == set(range(CONSENSUS)),

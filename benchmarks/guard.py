@@ -1,6 +1,7 @@
 """What the guard costs: so far, what its server adds to an endpoint.
 
-    python benchmarks/guard.py [--json] [--streams 500] [--chunks 20] [--interval 0.5] [--requests 100000]
+    python benchmarks/guard.py [--json] [--streams 500] [--chunks 20] [--interval 0.5]
+                               [--requests 100000]
 
 Three processes: a stub endpoint that sends a chunk at fixed intervals, the guard before it (a list
 of words, so no model work), and this one as the client. Each chunk carries the time at which it was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -48,28 +49,19 @@ OVERLAY = """\
 format: charter/overlay/1
 name: mine
 version: "1"
-base: default
+base: small.yaml
 exempt: [{id: honest, exceptions: [riddles]}]
 strengthen: [{id: honest, weight: 3}]
-drop: [{id: humility, reason: "no"}]
-replace: [{id: on-point, of: 1.0.0, reason: r, text: Short.}]
+drop: [{id: kind, reason: "no"}]
+replace: [{id: honest, of: "1", reason: r, text: Short.}]
 """
-FRAGMENTS = ["\x00", "\t", "-", "#", "{", "}", "[", "]", "&a", "*a", "!!", "!!binary", "!!int", "!!timestamp", "?", ":", "|", ">", '"', "'", "\\", "%", "---", "...", ".nan", "1e999", "0x", "1_0", "~", "<<:", "@", "`", "null", "!!set", "!!omap", "!!python/object:x", "12:99:99", "2020-99-99", "=", "{#a}", "###", "-", "**", "\\ud800"] + [
-    "\n",
-    "\n\n",
-    "  ",
-    "\u2028",
-    "\ufeff",
-    '"\\ud800"',
-    '"\\0"',
-    "9" * 400,
-    "[" * 1500,
-    "&a [*a]",
-    "<<: *a\n",
-    "- **Weight:** x\n",
-    "- **Good answer:** y\n",
-    "format: charter/overlay/1\n",
-]
+WORDS = """
+# { } [ ] &a *a !! !!binary !!int !!timestamp ? : | > " ' \\ % --- ... .nan 1e999 0x 1_0 ~ <<: @ `
+null !!set !!omap !!python/object:x 12:99:99 2020-99-99 = {#a} ### - ** \\ud800 "\\ud800" "\\0"
+"""
+PARTS = ["\0", "\t", "\n", "\n\n", "  ", "\u2028", "\ufeff", "9" * 400, "[" * 1500, "<<: *a\n"]
+FIELDS = ["&a [*a]", "- **Weight:** x\n", "- **Good answer:** y\n", "format: charter/overlay/1\n"]
+FRAGMENTS = [*WORDS.split(), *PARTS, *FIELDS]
 FORMS = {
     "yaml": SEED_TEXT,
     "md": to_markdown(document.parse(SEED_TEXT)),
@@ -99,13 +91,14 @@ def mutated(text: str, source: Random) -> str:
     return text
 
 
-def check(count: int) -> None:
+def check(count: int, folder: Path) -> None:
+    (folder / "small.yaml").write_text(SEED_TEXT)
     valid = 0
     for number in range(count):
         form = sorted(FORMS)[number % len(FORMS)]
         text = mutated(FORMS[form], draws("fuzz", number))
         try:
-            found = document.parse(text, file=f"c.{form}", markdown=form == "md")
+            found = document.parse(text, file=str(folder / f"c.{form}"), markdown=form == "md")
         except DocumentError as error:
             assert error.file is not None and error.line is not None, (number, str(error))
             assert 1 <= error.line <= text.count("\n") + 2, (number, str(error))
@@ -116,10 +109,10 @@ def check(count: int) -> None:
     assert 0 < valid < count / 2
 
 
-def test_damaged_documents_give_errors_with_file_and_line() -> None:
-    check(150)
+def test_damaged_documents_give_errors_with_file_and_line(tmp_path: Path) -> None:
+    check(150, tmp_path)
 
 
 @pytest.mark.slow
-def test_ten_thousand_damaged_documents() -> None:
-    check(10_000)
+def test_ten_thousand_damaged_documents(tmp_path: Path) -> None:
+    check(10_000, tmp_path)

@@ -98,6 +98,20 @@ def test_a_server_that_failed_is_tried_by_one_call_at_a_time() -> None:
     assert run(go) == ["a", "b", "b"]
 
 
+def test_a_call_that_failed_goes_elsewhere() -> None:
+    clock = Clock()
+    servers = router(clock, "a", "b")
+
+    async def go() -> list[str]:
+        first = await one(servers, clock)
+        async with servers.lease(clock.sleep, [first]) as second:
+            pass
+        async with servers.lease(clock.sleep, [first, second, second]) as third:
+            return [first.client, second.client, third.client]
+
+    assert run(go) == ["a", "b", "a"]
+
+
 def test_failing_together_is_one_strike() -> None:
     clock = Clock()
     servers = router(clock, "a")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,12 +17,14 @@ import msgspec
 from msgspec.structs import fields
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import LiteralScalarString, ScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, ScalarString
 
 from charter.constitution import document as documents
 from charter.constitution.clauses import Change, Constitution, Principle
 from charter.errors import DocumentError
 
+_PLAIN = re.compile(r"\w(?:[^:#\\]|:(?! ))*", re.ASCII)
+"""Texts that may go without quotes; others would mostly be right as well."""
 _ORDER = [field.name for field in fields(Principle)]
 
 
@@ -212,7 +215,7 @@ def _stated(value: Any) -> Any:
         stated = {f.name: _stated(v) for f, v in pairs if not _is_default(f, v)}
         return CommentedMap(stated)
     if isinstance(value, dict):
-        return CommentedMap((key, _stated(inner)) for key, inner in value.items())
+        return CommentedMap((_scalar(key), _stated(inner)) for key, inner in value.items())
     if isinstance(value, list | tuple):
         items = CommentedSeq(_stated(item) for item in value)
         if all(
@@ -220,7 +223,14 @@ def _stated(value: Any) -> Any:
         ):
             items.fa.set_flow_style()
         return items
-    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+    return _scalar(value) if isinstance(value, str) else value
+
+
+def _scalar(text: str) -> str:
+    """A text in the style in which YAML reads it back: the plain one fails on a leading colon."""
+    if "\n" in text:
+        return LiteralScalarString(text)
+    return text if _PLAIN.fullmatch(text) else DoubleQuotedScalarString(text)
 
 
 def _is_default(field: Any, value: Any) -> bool:

@@ -24,6 +24,7 @@ class StreamedResponse(StreamingResponse):
         super().__init__(_chained(first, rest), headers=headers, media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; see ASGI."""
         try:
             await super().__call__(scope, receive, send)
         finally:

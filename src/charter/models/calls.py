@@ -15,7 +15,6 @@ What happens when something goes wrong:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, as_completed
@@ -26,6 +25,7 @@ import msgspec
 
 from charter.cache import CallCache
 from charter.errors import CallFailed, ModelError
+from charter.models.batch import Batch, EndedError
 from charter.models.endpoint import Address, EndpointConfig
 from charter.models.failures import ENDS_RUN, OUTAGE, RETRIED, AttemptError, Usage
 from charter.models.loop import LoopThread
@@ -64,34 +64,6 @@ class _Outcome:
     answer: Any = None
     failure: CallFailed | None = None
     paid: Usage = _NOTHING
-
-
-class _EndedError(Exception):
-    """The batch is over: no further attempt is to be made."""
-
-
-class _Batch:
-    """Calls that were asked for together, and end together."""
-
-    def __init__(self) -> None:
-        self._over = asyncio.Event()
-        self.error: ModelError | None = None
-
-    def end(self, error: ModelError | None = None) -> None:
-        """Make no new attempt; the first error is the one that is told."""
-        self.error = self.error or error
-        self._over.set()
-
-    def go_on(self) -> None:
-        """Raise `_EndedError` once the batch has ended."""
-        if self._over.is_set():
-            raise _EndedError
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, or wake up early because the batch has ended."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._over.wait(), seconds)
-        self.go_on()
 
 
 class Caller(Generic[C]):
@@ -161,7 +133,7 @@ class Caller(Generic[C]):
 
     def _make(self, calls: dict[str, Call[C]]) -> dict[str, Any]:
         """Make calls, and keep each answer as it arrives, in the thread of the asker."""
-        batch, made = _Batch(), {}
+        batch, made = Batch(), {}
         waiting: dict[Future[_Outcome], str] = {
             self._loop.submit(self._outcome(call, batch)): key for key, call in calls.items()
         }
@@ -185,13 +157,13 @@ class Caller(Generic[C]):
         spent = (self.address.model, outcome.paid.read, outcome.paid.written)
         self.cache.put(answers, spent=spent)
 
-    async def _outcome(self, call: Call[C], batch: _Batch) -> _Outcome:
+    async def _outcome(self, call: Call[C], batch: Batch) -> _Outcome:
         """A call with all of its attempts."""
-        paid = _NOTHING
+        paid, tried = _NOTHING, list[Server[C]]()
         try:
             for attempt in range(self.config.retries + 1):
                 try:
-                    reply = await self._attempt(call, batch)
+                    reply = await self._attempt(call, batch, tried)
                 except AttemptError as failed:
                     paid += failed.paid
                     if failed.reason not in RETRIED or attempt == self.config.retries:
@@ -200,16 +172,17 @@ class Caller(Generic[C]):
                 else:
                     self._failed_in_a_row = 0
                     return _Outcome(reply.answer, paid=paid + reply.paid)
-        except _EndedError:
+        except EndedError:
             pass
         except ModelError as error:
             batch.end(error)
         return _Outcome(paid=paid)
 
-    async def _attempt(self, call: Call[C], batch: _Batch) -> Reply:
+    async def _attempt(self, call: Call[C], batch: Batch, tried: list[Server[C]]) -> Reply:
         """One attempt, on one server, at a cost that is set aside before and settled after."""
         batch.go_on()
-        async with self._router.lease(batch.sleep) as server:
+        async with self._router.lease(batch.sleep, tried) as server:
+            tried.append(server)
             await self._reserve(call, batch)
             paid = _NOTHING
             try:
@@ -233,7 +206,7 @@ class Caller(Generic[C]):
             # The server may have worked on it, and may bill it: count what it would have cost.
             raise AttemptError("timeout", said, paid=call.likely) from error
 
-    async def _reserve(self, call: Call[C], batch: _Batch) -> None:
+    async def _reserve(self, call: Call[C], batch: Batch) -> None:
         """Set the call's likely cost aside; near the cap, wait for calls under way to end."""
         batch.go_on()
         while not self.ledger.reserve(self.address.model, call.likely):
@@ -244,7 +217,7 @@ class Caller(Generic[C]):
         most = min(self.config.max_wait_s, self.config.backoff_s * 2.0**attempt)
         return self._rng.uniform(0.0, most)
 
-    def _given_up(self, failed: AttemptError, batch: _Batch) -> CallFailed:
+    def _given_up(self, failed: AttemptError, batch: Batch) -> CallFailed:
         name = f"{self.address.provider}:{self.address.model}"
         if failed.reason in ENDS_RUN:
             meaning = ENDS_RUN[failed.reason]

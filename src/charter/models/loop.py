@@ -43,4 +43,6 @@ async def _wind_up(closing: Sequence[Callable[[], Awaitable[None]]]) -> None:
     await asyncio.gather(*running, return_exceptions=True)
     for close in closing:
         await close()
-    await asyncio.get_running_loop().shutdown_asyncgens()
+    loop = asyncio.get_running_loop()
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()

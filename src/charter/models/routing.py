@@ -54,19 +54,27 @@ class Router(Generic[C]):
         self.config, self.jitter, self.clock = config, jitter, clock
 
     @asynccontextmanager
-    async def lease(self, sleep: Callable[[float], Awaitable[None]]) -> AsyncIterator[Server[C]]:
+    async def lease(
+        self, sleep: Callable[[float], Awaitable[None]], tried: Sequence[Server[C]] = ()
+    ) -> AsyncIterator[Server[C]]:
         """A server for one attempt, waiting for a slot and for pauses to end.
+
+        Args:
+            sleep: waits for so many seconds.
+            tried: servers that have failed this call before; the others are preferred.
 
         Raises:
             AttemptError: every server asked to be left alone for longer than `max_wait_s`.
         """
         while True:
-            server = self._pick()
+            server = self._pick(tried)
+            strikes = server.strikes
             server.load += 1
             server.turns += 1
             try:
                 async with server.slots:
-                    if server.not_before <= self.clock():
+                    # If it failed while this call stood in line, another one may be better.
+                    if server.strikes <= strikes and server.not_before <= self.clock():
                         yield server
                         return
             finally:
@@ -91,13 +99,14 @@ class Router(Generic[C]):
             server.strikes += 1
             self._leave_alone(server, min(away, self.config.max_wait_s))
 
-    def _pick(self) -> Server[C]:
-        """Not paused, then not on trial (it failed last, and is being asked again), then idle."""
+    def _pick(self, tried: Sequence[Server[C]] = ()) -> Server[C]:
+        """The least paused, least tried one, not on trial (failed and asked again), most idle."""
         now = self.clock()
 
-        def rank(server: Server[C]) -> tuple[float, bool, int, int]:
+        def rank(server: Server[C]) -> tuple[float, int, bool, int, int]:
             wait = max(0.0, server.not_before - now)
-            return wait, server.strikes > 0 and server.load > 0, server.load, server.turns
+            on_trial = server.strikes > 0 and server.load > 0
+            return wait, tried.count(server), on_trial, server.load, server.turns
 
         return min(self.servers, key=rank)
 

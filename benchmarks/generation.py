@@ -1,6 +1,6 @@
 """Sampling with our token loop against transformers' own `generate`, side by side in one run.
 
-    python benchmarks/bench_generation.py [--json] [--rows 48] [--tokens 64] [--repeats 3]
+    python benchmarks/generation.py [--json] [--rows 48] [--tokens 64] [--repeats 3]
 
 Same model, same prompts, same number of new tokens (the end token is ignored by both, so that
 both do the same work). The ratio is what counts; tokens a second depend on the machine. The
@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
+from machine import matmul_rate, seconds
 
 from charter.models import hf
 from charter.models.generation import TokenRequest, sample
@@ -28,26 +26,6 @@ QUESTIONS = (
     "What should I cook with rice, beans and one onion?",
     "Explain to a child why the moon changes its shape over a month.",
 )
-
-
-def matmul_rate(size: int = 1536, repeats: int = 10) -> float:
-    """Floating-point operations a second of a square float32 product."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    a @ b
-    started = time.perf_counter()
-    for _ in range(repeats):
-        a @ b
-    return 2 * size**3 * repeats / (time.perf_counter() - started)
-
-
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time of `work`."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def measure(rows: int, tokens: int, repeats: int) -> dict[str, float]:

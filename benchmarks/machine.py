@@ -1,0 +1,35 @@
+"""What all benchmarks measure themselves against: the machine, in the same process."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import psutil
+import torch
+
+
+def matmul_rate(size: int = 1536, repeats: int = 10) -> float:
+    """Floating-point operations a second of a square float32 product."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    a @ b
+    started = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    return 2 * size**3 * repeats / (time.perf_counter() - started)
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median wall time of `work`."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def rss_mb() -> float:
+    """Resident memory of this process, in MB (10^6 bytes)."""
+    return float(psutil.Process().memory_info().rss) / 1e6
