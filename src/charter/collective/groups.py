@@ -1,7 +1,7 @@
 """Opinion groups: who votes alike, found as Polis finds them.
 
 Sources: Small et al. 2021, *Polis: Scaling deliberation by mapping high dimensional opinion
-spaces*; the same steps in Collective Constitutional AI (Huang et al. 2024, section 3).
+spaces*; Collective Constitutional AI (Huang et al. 2024) takes the same steps, with 0 for unseen.
 An unseen statement takes the mean of its column, so that after centring it is exactly zero: the
 centred matrix is as sparse as the votes, and its two leading directions come from a Lanczos
 method without any dense copy. Knows nothing of texts, and treats a vote as a number.

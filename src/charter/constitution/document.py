@@ -174,6 +174,9 @@ def _written_at(keys: Keys, document: Constitution, written: Overlay) -> Keys:
     for part, ids in parts.items():
         if id in ids:
             return (part, ids.index(id), *keys[2:])
+    if keys[2:] == ("over",) and written.prefer:
+        # A circle may begin at a clause of the base, which had none: a preference closed it.
+        return ("prefer", 0, "over")
     return ("base",)
 
 

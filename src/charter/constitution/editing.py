@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -84,7 +84,8 @@ class Editor:
         end = self._end(lines, len(items) - 1)
         apart = [""] if len(items) > 1 and not lines[items.lc.item(1)[0] - 1].strip() else []
         block = [*apart, *_item(principle, self._dash(lines, items))]
-        self._splice([*lines[:end], *block, *lines[end:]], wanted)
+        spliced = "\n".join([*lines[:end], *block, *lines[end:]])
+        self._accept([spliced, lambda: self._anew(wanted)], principles=wanted)
 
     def remove(self, id: str) -> None:
         """Take a principle out, with the comments inside it; those around it stay."""
@@ -94,7 +95,8 @@ class Editor:
         start, end = items.lc.item(index)[0], self._end(lines, index)
         if end < len(lines) and not lines[end].strip():
             end += 1
-        self._splice([*lines[:start], *lines[end:]], wanted)
+        spliced = "\n".join([*lines[:start], *lines[end:]])
+        self._accept([spliced, lambda: self._anew(wanted)], principles=wanted)
 
     def log(self, change: Change) -> None:
         """Add an entry to the changelog."""
@@ -111,12 +113,14 @@ class Editor:
         reader.preserve_quotes = True
         return reader.load(self.text)
 
-    def _written(self, tree: Any) -> str:
-        """The text with the changes of a tree, and all other lines as they are in the file."""
+    def _written(self, tree: Any) -> list[str]:
+        """The text with the changes of a tree and all other lines as they are in the file.
+
+        Second, for layouts in which the lines cannot be told apart: the tree written anew.
+        """
         before, after = self._dumped(self._tree()), self._dumped(tree)
         merged = _merge(self.text.split("\n"), before.split("\n"), after.split("\n"))
-        text = "\n".join(merged)
-        return text if self._same(text, after) else after
+        return ["\n".join(merged), after]
 
     def _dumped(self, tree: Any) -> str:
         stream = io.StringIO()
@@ -148,33 +152,30 @@ class Editor:
         line, column = items.lc.item(0)
         return max(0, lines[int(line)].rfind("-", 0, int(column)))
 
-    def _splice(self, lines: Sequence[str], principles: tuple[Principle, ...]) -> None:
-        """Take the edited lines if they mean what they should; else write the whole tree anew."""
-        text = "\n".join(lines)
-        if not self._holds(text, principles=principles):
-            tree = self._tree()
-            tree["principles"] = _stated(list(principles))
-            text = self._dumped(tree)
-        self._accept(text, principles=principles)
+    def _anew(self, principles: tuple[Principle, ...]) -> str:
+        tree = self._tree()
+        tree["principles"] = _stated(list(principles))
+        return self._dumped(tree)
 
-    def _accept(self, text: str, **changes: Any) -> None:
-        document = documents.parse(text, file=self.file)
-        wanted = documents.normal(msgspec.structs.replace(self.document, **changes))
-        assert document == wanted, "the edit changed more than it should"
-        self.text, self.document = text, document
+    def _accept(self, texts: Sequence[str | Callable[[], str]], **changes: Any) -> None:
+        """Take the first text that means what it should.
 
-    def _holds(self, text: str, **changes: Any) -> bool:
-        wanted = documents.normal(msgspec.structs.replace(self.document, **changes))
-        try:
-            return documents.parse(text, file=self.file) == wanted
-        except DocumentError:
-            return False
-
-    def _same(self, text: str, other: str) -> bool:
-        try:
-            return documents.parse(text) == documents.parse(other, file=self.file)
-        except DocumentError:
-            return text == other
+        Raises:
+            DocumentError: what it should mean is no valid document.
+        """
+        wanted = msgspec.structs.replace(self.document, **changes)
+        for number, made in enumerate(texts, start=1):
+            text = made if isinstance(made, str) else made()
+            try:
+                document = documents.parse(text, file=self.file)
+            except DocumentError:
+                if number == len(texts):
+                    raise
+                continue
+            if document == wanted or document == documents.normal(wanted):
+                self.text, self.document = text, document
+                return
+        raise AssertionError("the edit changed more than it should")
 
 
 def _merge(mine: list[str], before: list[str], after: list[str]) -> list[str]:

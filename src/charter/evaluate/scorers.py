@@ -99,7 +99,8 @@ class _Axis:
         found: list[float | None] = [None] * len(exchanges)
         if usable:
             wanted = [(exchanges[i][0].messages, exchanges[i][1]) for i in usable]
-            logits_N = self.readout.apply(self.reader.read(wanted))[:, self._column]
+            texts = [text for _, text in wanted]
+            logits_N = self.readout.read(self.reader.read(wanted), texts)[:, self._column]
             for i, logit in zip(usable, logits_N, strict=True):
                 found[i] = float(logit)
         return found

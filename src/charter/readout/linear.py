@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from charter.errors import ModelError
 from charter.readout.features import FeatureSettings
+from charter.readout.words import WordsHead, has_words, load_words
 from charter.records import Record, digest
 from charter.store import write_atomic
 
@@ -48,16 +49,26 @@ class LinearReadout:
         bias_K: added after.
         card: names of the axes, and provenance.
         extra: further arrays that belong to it.
+        words: a head over the answers' words, whose logits are added; for a single axis only.
     """
 
     weights_KF: np.ndarray
     bias_K: np.ndarray
     card: Card
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+    words: WordsHead | None = None
 
     def apply(self, features_NF: np.ndarray) -> np.ndarray:
-        """Logits [N, K]."""
+        """Logits [N, K] of the activations alone."""
         return np.asarray(features_NF @ self.weights_KF.T + self.bias_K)
+
+    def read(self, features_NF: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """Logits [N, K] of the answers: activations, and words where there is a head over them."""
+        logits_NK = self.apply(features_NF)
+        if self.words is None:
+            return logits_NK
+        assert len(self.card.axes) == 1, self.card.axes
+        return np.asarray(logits_NK + self.words.apply(texts)[:, None])
 
     def axis(self, name: str) -> int:
         """Column of an axis."""
@@ -68,14 +79,17 @@ class LinearReadout:
         """Digest of every array, at the precision in which it is saved, and of the card."""
         arrays = {"weights": self.weights_KF, "bias": self.bias_K, **self.extra}
         plain = {name: np.asarray(a, np.float32).tobytes().hex() for name, a in arrays.items()}
-        return digest([plain, self.card], length=12)
+        words = [] if self.words is None else [self.words.identity]
+        return digest([plain, self.card, *words], length=12)
 
     def save(self, folder: Path) -> None:
-        """Write `readout.safetensors` and `readout.json`."""
+        """Write `readout.safetensors`, `readout.json`, and the head over words if it has one."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"weights": self.weights_KF, "bias": self.bias_K, **self.extra}
         plain = {name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}
         save_file(plain, folder / WEIGHTS)
+        if self.words is not None:
+            self.words.save(folder)
         write_atomic(folder / CARD, msgspec.json.format(msgspec.json.encode(self.card)))
 
 
@@ -91,7 +105,8 @@ def load(folder: Path) -> LinearReadout:
         weights, bias = arrays.pop("weights"), arrays.pop("bias")
     except (OSError, KeyError, SafetensorError, msgspec.MsgspecError) as error:
         raise ModelError(f"no readout in {folder}: {error}") from error
-    return LinearReadout(weights, bias, card, arrays)
+    words = load_words(folder) if has_words(folder) else None
+    return LinearReadout(weights, bias, card, arrays, words)
 
 
 def fit_pairs(
