@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import resource
 import subprocess
@@ -73,15 +74,15 @@ def write_log(folder: Path, person: np.ndarray, place: np.ndarray, vote: np.ndar
 
 def write_wide(folder: Path, person: np.ndarray, place: np.ndarray, vote: np.ndarray) -> int:
     """`participants-votes.csv`."""
-    text = {1: "1", -1: "-1", 0: "0"}
+    text = np.array(["-1", "0", "1"], dtype=object)
+    width = int(place.max()) + 1
     starts = np.searchsorted(person, np.arange(person[-1] + 2))
     with (folder / "participants-votes.csv").open("w") as stream:
-        stream.write("participant," + ",".join(map(str, range(place.max() + 1))) + "\n")
-        for number in range(person[-1] + 1):
-            row = [""] * int(place.max() + 1)
-            for at in range(starts[number], starts[number + 1]):
-                row[place[at]] = text[int(vote[at])]
-            stream.write(f"{number}," + ",".join(row) + "\n")
+        stream.write("participant," + ",".join(map(str, range(width))) + "\n")
+        for number, (start, stop) in enumerate(itertools.pairwise(starts)):
+            row = np.full(width, "", dtype=object)
+            row[place[start:stop]] = text[vote[start:stop] + 1]
+            stream.write(f"{number}," + ",".join(row.tolist()) + "\n")
     return int(person.size)
 
 

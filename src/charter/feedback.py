@@ -6,12 +6,13 @@ writes `Comparison`s, `run` writes `Labelled` records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from charter.constitution.document import Constitution
 from charter.engine.local import Progress, process, silent
+from charter.judging.config import JudgeConfig
 from charter.judging.earlier import EarlierLabels
 from charter.judging.ensemble import Ensemble, Mode
 from charter.judging.label_statistics import LabelStatistics
@@ -36,6 +37,7 @@ from charter.statistics import Rate
 from charter.store import Manifest, StageFolder
 
 STAGE, PAIRS_STAGE = "feedback", "pairs"
+HUMAN = "human"
 
 
 class FeedbackConfig(Record, frozen=True):
@@ -44,7 +46,8 @@ class FeedbackConfig(Record, frozen=True):
     judge: str = "multiple-choice"
     """A judge under `judges:`, or a kind of judge that needs no settings. `readout` is the trained
     judge that ships for the embedded model, on which zero-shot prompting is at chance;
-    `multiple-choice` asks the judge model for a letter."""
+    `multiple-choice` asks the judge model for a letter; `human` takes the labels that people gave
+    in the file of `pairs`, which makes the run RLHF."""
     model: str = ""
     """Judge model of judges that name none; the start model if empty."""
     pairs: str = ""
@@ -68,6 +71,11 @@ class FeedbackConfig(Record, frozen=True):
     def about_pairs(self) -> list[Any]:
         """The settings that the pairs depend on: other labels need no other pairs."""
         return [self.pairs, self.pairs_limit, self.pairs_per_prompt, self.answer]
+
+    def with_people(self, judges: Mapping[str, JudgeConfig]) -> dict[str, JudgeConfig]:
+        """A recipe's judges, and `human`: the people who labelled the pairs, if a file has any."""
+        people = {HUMAN: JudgeConfig(HUMAN, file=self.pairs)} if self.pairs else {}
+        return {**people, **judges}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The whole loop, top to bottom. Read this file first.
 
     prompts ── critique ── sft_data ── sft ── pairs ── feedback ── preference ── rl ── evaluate
+                                                 └── the same with people's labels ──┘ (twin)
 
 Stages know nothing of each other; here they are joined. Each stage's key is a digest of its
 settings and of what it reads, so a changed setting redoes that stage and those after it, and
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +26,15 @@ from charter.constitution import document
 from charter.engine.local import Progress, silent
 from charter.errors import InputError
 from charter.evaluate import stage as evaluate
-from charter.evaluate.refusal import LexicalRefusalScorer
+from charter.evaluate import twin
+from charter.evaluate.refusal import LexicalRefusalScorer, refusal
 from charter.evaluate.scorers import ComplianceScorer, HelpfulnessScorer
 from charter.judging.config import resolve
 from charter.judging.earlier import EarlierLabels, take
 from charter.judging.fingerprint import file_digest, fingerprint
 from charter.judging.human import human_pairs
 from charter.judging.making import make
+from charter.judging.reward import JudgedReward, Principles, Start, judged
 from charter.models import hf
 from charter.models.library import CRITIC, folder_of
 from charter.models.loading import Models
@@ -40,11 +44,13 @@ from charter.readout.features import FeatureReader
 from charter.readout.library import COMPLIANCE, HELPFUL, readout_identity, shipped
 from charter.recipe import Recipe
 from charter.records import (
+    Answer,
     Checkpoint,
     Comparison,
     Demonstration,
     Labelled,
     Message,
+    Model,
     RevisionChain,
     Scorer,
 )
@@ -52,6 +58,7 @@ from charter.report.page import write_report
 from charter.selection import Prompts
 from charter.store import Manifest, RunFolder, StageFolder, write_atomic
 from charter.summary import Summary, summarise
+from charter.training.best_of_n import BestOfN
 from charter.training.settings import Tuning
 
 Tuned = TypeVar("Tuned", bound=Tuning)
@@ -66,6 +73,22 @@ STAGES = (
     evaluate.STAGE,
 )
 _BEFORE_LABELS = STAGES[: STAGES.index(feedback.STAGE)]
+AI, PEOPLE = "", "_rlhf"
+"""The two arms, by what is added to the names of their stages."""
+_ARM = (feedback.STAGE, preference.STAGE, rl.STAGE)
+
+
+def stages_of(recipe: Recipe, through: str = evaluate.STAGE) -> tuple[str, ...]:
+    """The stages of a run in their order; a recipe with a twin has its second arm's as well."""
+    if not recipe.twin.judge:
+        return STAGES[: STAGES.index(through) + 1]
+    names: list[str] = []
+    for name in STAGES:
+        names += [stage + PEOPLE for stage in _ARM] if name == evaluate.STAGE else []
+        names.append(name)
+    if through == evaluate.STAGE:
+        return (*names, twin.STAGE)
+    return tuple(names[: names.index(through) + 1])
 
 
 def run(
@@ -97,7 +120,7 @@ def run(
             if relabel_from is not None:
                 work.go_on_from(Path(relabel_from), through)
             work.describe()
-            for name in STAGES[: STAGES.index(through) + 1]:
+            for name in stages_of(recipe, through):
                 work.do(name)
         left_out = {"too_long": len(prompts.too_long)} if prompts.too_long else {}
         summary = summarise(folder, recipe, constitution, left_out)
@@ -155,7 +178,11 @@ class Run:
             feedback.STAGE: self._feedback,
             preference.STAGE: self._preference,
             rl.STAGE: self._rl,
+            feedback.STAGE + PEOPLE: lambda: self._feedback(PEOPLE),
+            preference.STAGE + PEOPLE: lambda: self._preference(PEOPLE),
+            rl.STAGE + PEOPLE: lambda: self._rl(PEOPLE),
             evaluate.STAGE: self._evaluate,
+            twin.STAGE: self._twin,
         }
         self.done[stage] = steps[stage]()
         return self.done[stage]
@@ -208,12 +235,15 @@ class Run:
         distinct = {pair.comparison.id: pair.comparison for pair in pairs}
         return feedback.gather(distinct.values(), self.prompts.evaluate, deps=deps)
 
-    def _feedback(self) -> Manifest:
+    def _feedback(self, arm: str = AI) -> Manifest:
         config, document = self.recipe.feedback, self.constitution.digest
-        judge = resolve(config.judge, self.recipe.judges)
-        made_of = fingerprint(judge, self.recipe.judges)
+        if arm == PEOPLE:
+            config = replace(config, judge=self.recipe.twin.judge)
+        judges = self.recipe.all_judges()
+        judge = resolve(config.judge, judges)
+        made_of = fingerprint(judge, judges)
         asked = (config, document, feedback.PAIRS_STAGE, made_of)
-        finished = self._finished(feedback.STAGE, *asked)
+        finished = self._finished(feedback.STAGE + arm, *asked)
         if finished is not None:
             return finished
         made = make(
@@ -221,19 +251,20 @@ class Run:
             self.constitution,
             self.models,
             default_model=config.model or self.recipe.model,
-            judges=self.recipe.judges,
+            judges=judges,
         )
-        if self.earlier is not None:
+        earlier = self.earlier if arm == AI else None
+        if earlier is not None:
             # Before the old labels are moved aside: if they do not fit, nothing has been touched.
-            self.earlier.vouch(self._records(feedback.PAIRS_STAGE, Comparison), made.judge.identity)
-        stage = self._open(feedback.STAGE, *asked)
+            earlier.vouch(self._records(feedback.PAIRS_STAGE, Comparison), made.judge.identity)
+        stage = self._open(feedback.STAGE + arm, *asked)
         deps = feedback.FeedbackDeps(
             made.judge,
             stage,
             self.recipe.seed,
             made.about,
             self.progress,
-            self.earlier,
+            earlier,
             made.likelihood,
         )
         return feedback.run(
@@ -244,50 +275,122 @@ class Run:
             total=self.done[feedback.PAIRS_STAGE].kept,
         )
 
-    def _preference(self) -> Manifest:
-        config = self.recipe.preference
-        stage = self._open(preference.STAGE, config, feedback.STAGE)
-        records = self._records(feedback.STAGE, Labelled)
-        deps = preference.PreferenceDeps(self.base, stage, self.recipe.seed, self.progress)
+    def _preference(self, arm: str = AI) -> Manifest:
+        config, name = self.recipe.preference, preference.STAGE + arm
+        stage = self._open(name, config, feedback.STAGE + arm)
+        records = self._records(feedback.STAGE + arm, Labelled)
+        deps = preference.PreferenceDeps(
+            self.base, stage, self.recipe.seed, self._progress_of(name)
+        )
         return preference.run(records, replace(config, train=self._seeded(config.train)), deps=deps)
 
-    def _rl(self) -> Manifest:
-        stage = self._open(rl.STAGE, self.recipe.rl, sft.STAGE, feedback.STAGE, preference.STAGE)
+    def _rl(self, arm: str = AI) -> Manifest:
+        config, name = self.recipe.rl, rl.STAGE + arm
+        read = (sft.STAGE, feedback.STAGE + arm, preference.STAGE + arm)
+        stage = self._open(name, config, *read, *self._judges_in(config))
+        watched = config.on_policy and config.monitor.held_out
         deps = rl.RlDeps(
             self._trained(sft.STAGE),
             stage,
-            lambda: preference.reward_model(self.folder.path / preference.STAGE),
-            self.progress,
+            lambda: self._reward(arm),
+            self._progress_of(name),
+            held_out=self._held_out if watched else None,
+            refusal=refusal,
+            evaluators=frozenset(s.identity for s in self._scorers().values())
+            if watched
+            else frozenset(),
+            labellers=self._labellers(arm),
         )
-        labels = self._records(feedback.STAGE, Labelled)
-        config = self.recipe.rl
-        seeded = replace(
-            config, train=self._seeded(config.train), online=self._seeded(config.online)
+        labels = self._records(feedback.STAGE + arm, Labelled)
+        return rl.run(labels, self.prompts.pairs, config.seeded(self.recipe.seed), deps=deps)
+
+    def _judges_in(self, config: rl.RlConfig) -> list[Any]:
+        """What the verdicts of the judges that reward and watch depend on."""
+        judges = self.recipe.all_judges()
+        named = [config.reward] if config.reward != rl.PREFERENCE else []
+        named += [config.monitor.held_out] if config.monitor.held_out else []
+        if not named or not config.on_policy:
+            return []
+        made_of = [fingerprint(resolve(name, judges), judges) for name in named]
+        return [self.constitution.digest, made_of]
+
+    def _reward(self, arm: str) -> Scorer:
+        if self.recipe.rl.reward == rl.PREFERENCE:
+            return preference.reward_model(self.folder.path / (preference.STAGE + arm))
+        return self._judged(self.recipe.rl.reward).scorer
+
+    def _held_out(self) -> rl.Watched:
+        made = self._judged(self.recipe.rl.monitor.held_out)
+        return rl.Watched(made.scorer, frozenset(made.identities))
+
+    def _judged(self, name: str) -> JudgedReward:
+        """A judge as a scorer of single answers, under the principles of the labelling stage."""
+        config, judges = self.recipe.feedback, self.recipe.all_judges()
+        seed = self.recipe.seed
+        return judged(
+            resolve(name, judges),
+            self.models,
+            principles=Principles(
+                self.constitution, config.harmful_tags, config.harmless_tags, seed
+            ),
+            start=Start(self._model(self._trained(sft.STAGE)), config.answer, seed),
+            default_model=config.model or self.recipe.model,
+            judges=judges,
         )
-        return rl.run(labels, self.prompts.pairs, seeded, deps=deps)
+
+    def _labellers(self, arm: str = AI) -> frozenset[str]:
+        notes = self.done[feedback.STAGE + arm].notes
+        listed = notes["judge"].get("identities", ())
+        return frozenset([str(notes["statistics"]["judge"]), *map(str, listed)])
 
     def _evaluate(self) -> Manifest:
         config, prompts = self.recipe.evaluate, self.prompts.evaluate
         scorers = [readout_identity(name) for name in (COMPLIANCE, HELPFUL)]
-        stage = self._open(evaluate.STAGE, config, prompts, sft.STAGE, rl.STAGE, scorers)
+        arms = {twin.AI: AI, twin.PEOPLE: PEOPLE} if self.recipe.twin.judge else {twin.AI: AI}
+        trained = [rl.STAGE + arm for arm in arms.values()]
+        stage = self._open(evaluate.STAGE, config, prompts, sft.STAGE, *trained, scorers)
         if stage.manifest is not None:
             return stage.manifest
-        notes = self.done[feedback.STAGE].notes
-        judged_by = [str(notes["statistics"]["judge"]), *notes["judge"].get("identities", ())]
-        rewarded_by = self.done[rl.STAGE].notes.get("reward")
+        models: dict[str, Callable[[], Model]] = {
+            "base": lambda: self._model(self.base),
+            "sl_cai": lambda: self._model(self._trained(sft.STAGE)),
+        }
         deps = evaluate.EvaluateDeps(
-            models={
-                "base": lambda: self._model(self.base),
-                "sl_cai": lambda: self._model(self._trained(sft.STAGE)),
-                "rl_cai": lambda: self._model(self._trained(rl.STAGE)),
-            },
+            models={**models, **{name: partial(self._aligned, arm) for name, arm in arms.items()}},
             scorers=self._scorers(),
             folder=stage,
             seed=self.recipe.seed,
             progress=self.progress,
-            used_as_label_or_reward=frozenset(filter(None, (*judged_by, rewarded_by))),
+            used_as_label_or_reward=frozenset().union(*map(self._used, arms.values())),
         )
         return evaluate.run(prompts, config, deps=deps)
+
+    def _used(self, arm: str) -> frozenset[str]:
+        """Identities of all that labelled, rewarded, or chose a checkpoint."""
+        notes = self.done[rl.STAGE + arm].notes
+        watched = notes.get("monitor", {}).get("held_out_identities", ())
+        rewarded = [notes["reward"]] if "reward" in notes else []
+        return self._labellers(arm) | {*rewarded, *watched}
+
+    def _aligned(self, arm: str) -> Model:
+        """The policy of an arm: what was trained, or the best of n of what it started from."""
+        config, model = self.recipe.rl, self._model(self._trained(rl.STAGE + arm))
+        if config.method != rl.BEST_OF_N or config.best_of_n.when != "answering":
+            return model
+        asked = {prompt.messages: prompt for prompt in self.prompts.evaluate}
+        scorer = self._reward(arm)
+        reward = rl.as_reward(scorer, asked)
+        return BestOfN(model, reward, config.best_of_n.n, chooser=scorer.identity)
+
+    def _twin(self) -> Manifest:
+        stage = self._open(twin.STAGE, evaluate.STAGE)
+        judges = {twin.AI: AI, twin.PEOPLE: PEOPLE}
+        labelled_by = {
+            model: str(self.done[feedback.STAGE + arm].notes["statistics"]["judge"])
+            for model, arm in judges.items()
+        }
+        answers = self._records(evaluate.STAGE, Answer)
+        return twin.run(answers, deps=twin.TwinDeps(stage, labelled_by))
 
     def _critic(self) -> Checkpoint:
         critic = self.recipe.critique.critic
@@ -319,9 +422,18 @@ class Run:
         key = self._key(asked)
         if not self.folder.fits(name, key):
             # What was made from an earlier version of this stage is no longer this run's.
-            for later in STAGES[STAGES.index(name) + 1 :]:
+            for later in self._after(name):
                 self.folder.set_aside(later)
         return self.folder.stage(name, key)
+
+    def _after(self, name: str) -> Iterator[str]:
+        """Later stages that read this one; the two arms do not read each other."""
+        order = stages_of(self.recipe)
+        arm = next((arm for arm in (PEOPLE, AI) if name in [s + arm for s in _ARM]), None)
+        for later in order[order.index(name) + 1 :]:
+            other = AI if arm == PEOPLE else PEOPLE
+            if arm is None or later not in [stage + other for stage in _ARM]:
+                yield later
 
     def _key(self, asked: Sequence[Any]) -> list[Any]:
         parts = [self.done[a].files if isinstance(a, str) and a in self.done else a for a in asked]
@@ -332,6 +444,10 @@ class Run:
         if not self.folder.fits(name, self._key(asked)):
             return None
         return StageFolder(self.folder.path / name, name, "").manifest
+
+    def _progress_of(self, name: str) -> Progress:
+        """Progress under the name of a stage's folder: two arms run the same stages."""
+        return lambda _, done, total: self.progress(name, done, total)
 
     def _seeded(self, settings: Tuned) -> Tuned:
         """Training settings with the run's seed added to their own."""

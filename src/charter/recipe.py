@@ -20,6 +20,7 @@ from charter import yaml_tree
 from charter.critique import CritiqueConfig
 from charter.errors import InputError, RecipeError
 from charter.evaluate.stage import EvaluateConfig
+from charter.evaluate.twin import TwinConfig
 from charter.feedback import FeedbackConfig
 from charter.judging.acceptance_config import AcceptanceConfig
 from charter.judging.config import JudgeConfig, Problem, check_all, resolve, seated
@@ -29,7 +30,7 @@ from charter.models.library import CRITIC
 from charter.preference import PreferenceConfig
 from charter.prompts.sets import guess_kind
 from charter.records import Record
-from charter.rl import RlConfig
+from charter.rl import PREFERENCE, RlConfig
 from charter.sft import SftConfig
 from charter.yaml_tree import line_of
 
@@ -81,10 +82,16 @@ class Recipe(Record, frozen=True):
     feedback: FeedbackConfig = FeedbackConfig()
     preference: PreferenceConfig = PreferenceConfig()
     rl: RlConfig = RlConfig()
+    twin: TwinConfig = TwinConfig()
+    """A second arm from the same SFT model and the same pairs, with other labels (RLHF)."""
     evaluate: EvaluateConfig = EvaluateConfig()
     acceptance: AcceptanceConfig = AcceptanceConfig()
     endpoint: EndpointConfig = EndpointConfig()
     """How remote models (`openai:NAME`, `anthropic:NAME`) are called, and what they may cost."""
+
+    def all_judges(self) -> dict[str, JudgeConfig]:
+        """The judges that a block may name: those under `judges:`, and `human`."""
+        return self.feedback.with_people(self.judges)
 
 
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -202,22 +209,41 @@ def _check(recipe: Recipe, tree: Any, path: Path) -> None:
 def _judge_problems(recipe: Recipe) -> Iterator[Problem]:
     """What is wrong with the recipe's judges, and with the one that labels."""
     yield from check_all(recipe.judges)
-    name, model = recipe.feedback.judge, recipe.feedback.model or recipe.model
+    for field, name in _asked_judges(recipe):
+        yield from _problems_of(recipe, field, name)
+
+
+def _asked_judges(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """The judges that a run will ask, by the field that names them."""
+    yield "feedback.judge", recipe.feedback.judge
+    if recipe.twin.judge:
+        yield "twin.judge", recipe.twin.judge
+    if recipe.rl.on_policy and recipe.rl.reward != PREFERENCE:
+        yield "rl.reward", recipe.rl.reward
+    if recipe.rl.on_policy and recipe.rl.monitor.held_out:
+        yield "rl.monitor.held_out", recipe.rl.monitor.held_out
+
+
+def _problems_of(recipe: Recipe, field: str, name: str) -> Iterator[Problem]:
+    """What is wrong with one judge that a field names."""
+    judges, model = recipe.all_judges(), recipe.feedback.model or recipe.model
     try:
-        resolve(name, recipe.judges)
+        resolve(name, judges)
     except InputError as error:
-        yield "feedback.judge", error.problem, error.expected or ""
+        yield field, error.problem, error.expected or ""
         return
-    for used in [name, *sorted(seated(name, recipe.judges))]:
-        config = resolve(used, recipe.judges)
-        where = f"judges.{used}" if used in recipe.judges else "feedback.judge"
+    for used in [name, *sorted(seated(name, judges))]:
+        config = resolve(used, judges)
+        where = f"judges.{used}" if used in recipe.judges else field
         read = config.model or model
         if config.kind == "readout" and not config.path and read != EMBEDDED:
             problem = f"the readout judge reads the embedded model only, not {read!r}"
             yield where, problem, "multiple-choice, or feedback.model: embedded"
-        for field, file in config.files():
+        for entry, file in config.files():
             if not Path(file).exists():
-                yield f"{where}.{field}", f"no such file: {file}", "a file or folder that exists"
+                # The people's labels stand in the file of the pairs.
+                at = f"{where}.{entry}" if used in recipe.judges else "feedback.pairs"
+                yield at, f"no such file: {file}", "a file or folder that exists"
 
 
 def _remote_problems(recipe: Recipe) -> Iterator[Problem]:

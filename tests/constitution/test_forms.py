@@ -22,9 +22,9 @@ from charter.constitution.clauses import (
     Principle,
     Reference,
 )
-from charter.constitution.editing import to_yaml
 from charter.constitution.markdown_reader import split_list
 from charter.constitution.reading import forbidden, tidy_line, tidy_prose
+from charter.constitution.yaml_writer import to_yaml
 from charter.errors import DocumentError
 
 # Marks of both syntaxes are drawn often, since those are what could be taken for layout.

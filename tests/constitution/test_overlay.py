@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from charter.constitution import document
 from charter.constitution.clauses import Constitution
-from charter.constitution.editing import to_yaml
 from charter.constitution.markdown import to_markdown
+from charter.constitution.yaml_writer import to_yaml
 from charter.errors import DocumentError
 
 BASE = """\

@@ -211,6 +211,16 @@ def test_windows_are_fixed_and_the_end_is_scored(wire: SimpleNamespace) -> None:
     assert line.spies[0].feeds == ["abcddddd", "dddddddd", "de"]
 
 
+@pytest.mark.parametrize("tail", ["abc", "abcdefghi"])
+def test_an_answer_that_ends_without_a_finish_reason_is_scored_to_its_end(
+    tail: str, wire: SimpleNamespace
+) -> None:
+    frames = [*wire.openai_stream(["BOM", tail])[:-1], wire.done]
+    line = Line(OpenAIDialect()).run(frames)
+    assert line.sent == b"".join(frames)
+    assert "".join(line.spies[0].feeds) == f"BOM{tail}"
+
+
 def test_what_is_not_a_window_yet_is_held_back(wire: SimpleNamespace) -> None:
     frames = wire.openai_stream(["1234567", "8", "9"])
     line = Line(OpenAIDialect()).run(frames[:2])

@@ -7,12 +7,17 @@ from typing import Any
 
 import click
 
+from charter.cli import constitution_files
 from charter.cli.output import as_json_option, say
 
 
 @click.group("constitution")
 def group() -> None:
     """Look at constitutions."""
+
+
+for _command in constitution_files.commands:
+    group.add_command(_command)
 
 
 @group.command()

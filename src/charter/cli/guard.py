@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charter.cli.synthesize import synthesize
+
 if TYPE_CHECKING:
     from charter.guard.config import GuardSettings
     from charter.guard.loading import LoadedGuard
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 @click.group("guard")
 def group() -> None:
     """Classifiers made from the constitution, and the server that runs them."""
+
+
+group.add_command(synthesize)
 
 
 @group.command()

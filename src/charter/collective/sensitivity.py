@@ -34,7 +34,7 @@ class AtSeed(Record, frozen=True):
 
     seed: int
     adjusted_rand: float
-    """Agreement with the groups of the draft: 1 the same, about 0 by chance (Hubert and Arabie 1985)."""
+    """With the groups of the draft: 1 the same, about 0 by chance (Hubert and Arabie 1985)."""
     selected: int
     shared: int
     """Of those, how many the draft selects as well."""

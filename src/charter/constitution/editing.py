@@ -9,33 +9,22 @@ from __future__ import annotations
 
 import difflib
 import io
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import fields
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, ScalarString
+from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.scalarstring import LiteralScalarString, ScalarString
 
 from charter.constitution import document as documents
-from charter.constitution.clauses import Change, Constitution, Principle
+from charter.constitution import yaml_writer
+from charter.constitution.clauses import Change, Principle
+from charter.constitution.yaml_writer import to_yaml
 from charter.errors import DocumentError
 
-_PLAIN = re.compile(r"\w(?:[^:#\\]|:(?! ))*", re.ASCII)
-"""Texts that may go without quotes; others would mostly be right as well."""
 _ORDER = [field.name for field in fields(Principle)]
-
-
-def to_yaml(document: Constitution) -> str:
-    """A document as YAML, without the fields that are empty; `document.parse` reads it back."""
-    stream = io.StringIO()
-    writer = YAML()
-    writer.width = 1 << 20
-    writer.indent(mapping=2, sequence=4, offset=2)
-    writer.dump(_stated(document), stream)
-    return stream.getvalue()
 
 
 class Editor:
@@ -58,7 +47,7 @@ class Editor:
         assert field in _ORDER, field
         index = self._index(id)
         changed = msgspec.structs.replace(self.document.principles[index], **{field: value})
-        stated = _stated(changed)
+        stated = yaml_writer.stated(changed)
         tree = self._tree()
         item = tree["principles"][index]
         if field not in stated:
@@ -83,7 +72,7 @@ class Editor:
         lines, items = self.text.split("\n"), self._tree()["principles"]
         end = self._end(lines, len(items) - 1)
         apart = [""] if len(items) > 1 and not lines[items.lc.item(1)[0] - 1].strip() else []
-        block = [*apart, *_item(principle, self._dash(lines, items))]
+        block = [*apart, *yaml_writer.item(principle, self._dash(lines, items))]
         spliced = "\n".join([*lines[:end], *block, *lines[end:]])
         self._accept([spliced, lambda: self._anew(wanted)], principles=wanted)
 
@@ -101,7 +90,7 @@ class Editor:
     def log(self, change: Change) -> None:
         """Add an entry to the changelog."""
         tree = self._tree()
-        tree.setdefault("changelog", CommentedSeq()).append(_stated(change))
+        tree.setdefault("changelog", CommentedSeq()).append(yaml_writer.stated(change))
         self._accept(self._written(tree), changelog=(*self.document.changelog, change))
 
     def _index(self, id: str) -> int:
@@ -125,13 +114,16 @@ class Editor:
     def _dumped(self, tree: Any) -> str:
         stream = io.StringIO()
         writer = YAML()
-        writer.width = 1 << 20
-        items = tree["principles"]
-        # Two spaces before the dash, or none: the habit of the first list is kept for all.
-        offset = max(0, items.lc.item(0)[1] - 2) if len(items) and not items.fa.flow_style() else 2
+        writer.width = yaml_writer.WIDE
+        offset = self._offset()
         writer.indent(mapping=2, sequence=offset + 2, offset=offset)
         writer.dump(tree, stream)
         return stream.getvalue()
+
+    def _offset(self) -> int:
+        """Spaces before a dash: the habit of the list of principles is kept for all."""
+        items = self._tree()["principles"]
+        return 2 if items.fa.flow_style() else max(0, int(items.lc.item(0)[1]) - 2)
 
     def _end(self, lines: Sequence[str], index: int) -> int:
         """The line after the last one of a principle that is not empty and no comment."""
@@ -154,7 +146,7 @@ class Editor:
 
     def _anew(self, principles: tuple[Principle, ...]) -> str:
         tree = self._tree()
-        tree["principles"] = _stated(list(principles))
+        tree["principles"] = yaml_writer.stated(list(principles))
         return self._dumped(tree)
 
     def _accept(self, texts: Sequence[str | Callable[[], str]], **changes: Any) -> None:
@@ -185,57 +177,31 @@ def _merge(mine: list[str], before: list[str], after: list[str]) -> list[str]:
     merged: list[str] = []
     b = m = a = 0
     for anchor in [*anchors, (len(before), len(mine), len(after))]:
-        untouched = before[b : anchor[0]] == after[a : anchor[2]]
-        merged += mine[m : anchor[1] + 1] if untouched else after[a : anchor[2] + 1]
+        parts = mine[m : anchor[1]], before[b : anchor[0]], after[a : anchor[2]]
+        merged += [*_chunk(*parts), *mine[anchor[1] : anchor[1] + 1]]
         b, m, a = (position + 1 for position in anchor)
     return merged
+
+
+def _chunk(mine: list[str], before: list[str], after: list[str]) -> list[str]:
+    """The merge of lines between two that all three texts share."""
+    if before == after:
+        return mine
+    if after[: len(before)] == before:
+        return [*mine, *after[len(before) :]]
+    if after[len(after) - len(before) :] == before:
+        return [*after[: len(after) - len(before)], *mine]
+    if len(mine) != len(before):
+        return after
+    steps = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    parts = [mine[i:j] if tag == "equal" else after[k:n] for tag, i, j, k, n in steps]
+    return [line for part in parts for line in part]
 
 
 def _matches(left: list[str], right: list[str]) -> dict[int, int]:
     """Line of `left` → the same line of `right`, in order."""
     blocks = difflib.SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
     return {x.a + k: x.b + k for x in blocks for k in range(x.size)}
-
-
-def _item(principle: Principle, dash: int) -> list[str]:
-    """A principle as one item of a list whose dashes stand in that column."""
-    stream = io.StringIO()
-    writer = YAML()
-    writer.width = 1 << 20
-    writer.indent(mapping=2, sequence=4, offset=2)
-    writer.dump(_stated(principle), stream)
-    first, *rest = stream.getvalue().rstrip("\n").split("\n")
-    margin = " " * dash
-    return [f"{margin}- {first}", *(f"{margin}  {line}" if line else "" for line in rest)]
-
-
-def _stated(value: Any) -> Any:
-    """A record as a YAML tree without fields that hold their default; long texts as blocks."""
-    if isinstance(value, msgspec.Struct):
-        pairs = ((f, getattr(value, f.name)) for f in fields(value))
-        stated = {f.name: _stated(v) for f, v in pairs if not _is_default(f, v)}
-        return CommentedMap(stated)
-    if isinstance(value, dict):
-        return CommentedMap((_scalar(key), _stated(inner)) for key, inner in value.items())
-    if isinstance(value, list | tuple):
-        items = CommentedSeq(_stated(item) for item in value)
-        if all(
-            isinstance(item, int) or (isinstance(item, str) and len(item) < 30) for item in value
-        ):
-            items.fa.set_flow_style()
-        return items
-    return _scalar(value) if isinstance(value, str) else value
-
-
-def _scalar(text: str) -> str:
-    """A text in the style in which YAML reads it back: the plain one fails on a leading colon."""
-    if "\n" in text:
-        return LiteralScalarString(text)
-    return text if _PLAIN.fullmatch(text) else DoubleQuotedScalarString(text)
-
-
-def _is_default(field: Any, value: Any) -> bool:
-    return bool(field.default == value) or value in ((), {}, None)
 
 
 def _take_out(item: Any, field: str) -> None:
@@ -269,3 +235,6 @@ def _place_for(field: str, keys: Sequence[str]) -> int:
     """
     later = [i for i, key in enumerate(keys) if _ORDER.index(key) > _ORDER.index(field)]
     return min([*later, max(0, len(keys) - 1)])
+
+
+__all__ = ["Editor", "to_yaml"]

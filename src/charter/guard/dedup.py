@@ -6,8 +6,8 @@ texts' trigram sets. Signatures are cut into bands; only texts with an equal ban
 
 from __future__ import annotations
 
+import hashlib
 import re
-import zlib
 from collections import defaultdict
 
 import numpy as np
@@ -44,7 +44,8 @@ def signature(text: str) -> Signature:
     hashed = [_hash(gram) for gram in sorted(trigrams(text))]
     hashes_N = np.array(hashed, dtype=np.uint64)
     mixed_KN = hashes_N * _FACTORS_K[:, None] + _SHIFTS_K[:, None]
-    return (mixed_KN >> np.uint64(32)).min(axis=1).astype(np.uint32)
+    smallest_K: Signature = (mixed_KN >> np.uint64(32)).min(axis=1).astype(np.uint32)
+    return smallest_K
 
 
 class SeenTexts:
@@ -67,9 +68,7 @@ class SeenTexts:
             id of the first text that is much like it, or "" if it is new.
         """
         fresh = signature(text)
-        bands = [
-            (start, fresh[start : start + _ROWS].tobytes()) for start in range(0, SIZE, _ROWS)
-        ]
+        bands = [(start, fresh[start : start + _ROWS].tobytes()) for start in range(0, SIZE, _ROWS)]
         for place in sorted({place for band in bands for place in self._bands.get(band, ())}):
             if float((self._signatures[place] == fresh).mean()) >= self.threshold:
                 return self._ids[place]
@@ -81,5 +80,4 @@ class SeenTexts:
 
 
 def _hash(gram: str) -> int:
-    blob = gram.encode()
-    return zlib.crc32(blob) << 32 | zlib.adler32(blob)
+    return int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest(), "big")

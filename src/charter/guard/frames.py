@@ -15,9 +15,11 @@ from typing import Any, Protocol
 
 from charter import yaml_tree
 from charter.errors import InputError
+from charter.records import digest
 
 PAYLOAD = "payload"
 _PLACEHOLDER = re.compile(r"\{\{([a-z]+)\}\}")
+_FILE = resources.files("charter.guard") / "library" / "wrappers.yaml"
 
 
 class Frames(Protocol):
@@ -68,8 +70,11 @@ class Parts:
 
     def draw(self, source: Random) -> str:
         """One of the combinations."""
-        chosen = [source.choice(options) for options in self.parts]
-        return self.joint.join([*chosen, self.asks.draw(source)])
+        return self.joint.join([self.opening(source), self.asks.draw(source)])
+
+    def opening(self, source: Random) -> str:
+        """One of the combinations, before it asks for anything."""
+        return self.joint.join(source.choice(options) for options in self.parts)
 
     def find(self, text: str) -> dict[str, str] | None:
         """See `Frames`."""
@@ -98,8 +103,13 @@ def read(frame: str, text: str) -> dict[str, str] | None:
 
 @cache
 def _library() -> Any:
-    file = resources.files("charter.guard") / "library" / "wrappers.yaml"
-    return yaml_tree.parse(file.read_text(encoding="utf-8"), file=str(file), kind=InputError)
+    return yaml_tree.parse(_FILE.read_text(encoding="utf-8"), file=str(_FILE), kind=InputError)
+
+
+@cache
+def frames_digest() -> str:
+    """Digest of the library, for `Origin.template`."""
+    return digest(_FILE.read_text(encoding="utf-8"))
 
 
 def written(name: str) -> OneOf:

@@ -7,9 +7,9 @@ no category. Calls no model.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from charter.constitution.document import Category, Constitution
 from charter.constitution.drawing import GENERAL
@@ -22,8 +22,8 @@ from charter.records import Prompt
 HARM = "harm"
 _LIBRARY = resources.files("charter.guard") / "library"
 _WORDS: dict[str, Label] = {
-    **dict.fromkeys(("harmful", "1", "true", "unsafe", "jailbreak", "bad"), cast(Label, "harmful")),
-    **dict.fromkeys(("harmless", "0", "false", "safe", "benign", "good"), cast(Label, "harmless")),
+    **dict.fromkeys(("harmful", "1", "true", "unsafe"), "harmful"),
+    **dict.fromkeys(("harmless", "0", "false", "safe", "benign"), "harmless"),
 }
 
 
@@ -118,6 +118,16 @@ def from_file(file: str, constitution: Constitution) -> Iterator[Given]:
         raise DataError("no examples in it", file=file, expected="at least one row")
 
 
+def merged(given: Iterable[Given]) -> list[Given]:
+    """The same, each prompt once, with the answers of all of its rows."""
+    found: dict[str, Given] = {}
+    for row in given:
+        first = found.setdefault(row.prompt.id, row)
+        if first is not row:
+            found[row.prompt.id] = first._replace(answers=first.answers + row.answers)
+    return list(found.values())
+
+
 def _own_row(
     row: Mapping[str, Any], known: Mapping[str, tuple[Label, Category]], file: str, line: int
 ) -> Given:
@@ -176,7 +186,7 @@ def _prompts(kind: str) -> list[Given]:
 def _own(name: str) -> list[Given]:
     return [
         Given(prompt, "harmless", prompt.category, "library")
-        for prompt in sets.load(str(_LIBRARY / f"{name}.jsonl"), "benign")
+        for prompt in sets.load(str(_LIBRARY / f"{name}.jsonl"), name)
     ]
 
 

@@ -67,14 +67,43 @@ def fold_of(groups: Sequence[str], folds: int) -> np.ndarray:
     return np.array([derive("fold", group) % folds for group in groups], dtype=int)
 
 
+def label_logits(
+    train: Sequence[str], train_labels: np.ndarray, test: Sequence[str]
+) -> np.ndarray:
+    """Logits [n] of single answers, learned from answers with a label of 1 or 0.
+
+    All 0 where there is nothing to learn: labels all alike, or not one word often enough.
+    """
+    vectors = _vectoriser(len(train))
+    if len(np.unique(train_labels)) < 2:
+        return np.zeros(len(test))
+    try:
+        rows = vectors.fit_transform(train)
+    except ValueError:  # not one word occurs often enough
+        return np.zeros(len(test))
+    model = LogisticRegression(C=10.0, max_iter=300, class_weight="balanced")
+    model.fit(rows, train_labels)
+    return np.asarray(model.decision_function(vectors.transform(test)))
+
+
 def label_auroc(
     train: Sequence[str], train_labels: np.ndarray, test: Sequence[str], test_labels: np.ndarray
 ) -> float:
     """AUROC of single answers with a label of 1 or 0."""
-    vectors = _vectoriser(len(train)).fit(train)
-    model = LogisticRegression(C=10.0, max_iter=300, class_weight="balanced")
-    model.fit(vectors.transform(train), train_labels)
-    return float(roc_auc_score(test_labels, model.decision_function(vectors.transform(test))))
+    return float(roc_auc_score(test_labels, label_logits(train, train_labels, test)))
+
+
+def crossed_labels(
+    texts: Sequence[str], labels: np.ndarray, groups: Sequence[str], *, folds: int = 5
+) -> np.ndarray:
+    """Logits [n] of every answer, from the answers of other folds; a group stays in one fold."""
+    fold, found = fold_of(groups, folds), np.zeros(len(texts))
+    for number in np.unique(fold):
+        inside, outside = (np.flatnonzero(chosen) for chosen in (fold == number, fold != number))
+        if len(outside):
+            train, test = ([texts[i] for i in rows] for rows in (outside, inside))
+            found[inside] = label_logits(train, labels[outside], test)
+    return found
 
 
 def _vectoriser(texts: int) -> TfidfVectorizer:

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from charter.errors import ModelError
 from charter.readout.features import FeatureSettings
-from charter.readout.words import WordsHead, has_words, load_words
+from charter.readout.words import WordsHead, has_words, load_words, remove_words
 from charter.records import Record, digest
 from charter.store import write_atomic
 
@@ -88,6 +88,7 @@ class LinearReadout:
         arrays = {"weights": self.weights_KF, "bias": self.bias_K, **self.extra}
         plain = {name: np.ascontiguousarray(a, dtype=np.float32) for name, a in arrays.items()}
         save_file(plain, folder / WEIGHTS)
+        remove_words(folder)  # of a readout that lay here before
         if self.words is not None:
             self.words.save(folder)
         write_atomic(folder / CARD, msgspec.json.format(msgspec.json.encode(self.card)))

@@ -150,6 +150,12 @@ def has_words(folder: Path) -> bool:
     return (folder / VOCABULARY).exists()
 
 
+def remove_words(folder: Path) -> None:
+    """Take a head out of a folder, if it holds one."""
+    for name in (WEIGHTS, VOCABULARY):
+        (folder / name).unlink(missing_ok=True)
+
+
 def load_words(folder: Path) -> WordsHead:
     """Read a head that `save` wrote.
 

@@ -1,21 +1,27 @@
 """Reinforcement learning on the policy's own samples: GRPO and RLOO, through TRL.
 
-Owns the settings that TRL is given, and the record of every sample with its reward. A reward that
-cannot be had is `None`: TRL then leaves the sample out of its group's baseline and gives it no
-gradient. Knows no judge: a callable comes in.
+Owns the settings that TRL is given. A reward that cannot be had is `None`: TRL then leaves the
+sample out of its group's baseline and gives it no gradient. Knows no judge: a callable comes in.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PrinterCallback
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
@@ -26,18 +32,19 @@ from charter.models import hf
 from charter.models.hf import HFModel
 from charter.records import Checkpoint, Message, Prompt, Rollout
 from charter.training.loop import common_arguments
+from charter.training.monitor import Monitor
 from charter.training.policy import adapter_config, save_policy
 from charter.training.quiet import quiet
+from charter.training.recorder import Keep, Recorder
+from charter.training.rewards import Reward
 from charter.training.settings import OnlineSettings
+from charter.training.snapshot import Snapshot
 from charter.training.watch import Progress, Watch, curve, silent
 
-Reward = Callable[[list[tuple[Message, ...]], list[str]], list[float | None]]
-"""Conversations and answers in, one reward (or `None`) each out."""
 _METHODS: dict[str, tuple[Any, Any]] = {
     "grpo": (GRPOTrainer, GRPOConfig),
     "rloo": (RLOOTrainer, RLOOConfig),
 }
-Keep = Callable[[Sequence[Rollout]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ def train_online(
     progress: Progress = silent,
     *,
     keep: Keep | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainedOnline:
     """Train the start model on rewards of its own answers, tied to itself by a KL penalty.
 
@@ -83,6 +91,7 @@ def train_online(
         out: folder of the new checkpoint.
         progress: called after each step.
         keep: called with each step's rollouts as they are made, to be written down.
+        monitor: watches, and may stop training at the peak of the held-out score.
 
     Raises:
         TrainingError: there are too few prompts, no sample had a reward, or training diverged.
@@ -93,10 +102,16 @@ def train_online(
             f"{len(prompts)} prompts are too few for prompts_per_step={settings.prompts_per_step}"
         )
     started, model = time.monotonic(), hf.load(start.base, adapters=start.adapters)
-    recorder = _Recorder(reward, keep)
+    recorder = Recorder(reward, keep, monitor)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _trainer(model, prompts, recorder, settings, Path(scratch), progress)
+        snapshot = Snapshot(trainer.model)
+        recorder.best = snapshot.keep
+        if monitor is not None:
+            trainer.add_callback(_Closer(monitor))
         trainer.train()
+    if monitor is not None and monitor.stop:
+        snapshot.restore()
     recorder.require_any()
     trained = HFModel(trainer.model, model.tokenizer, model.identity)
     return TrainedOnline(
@@ -108,14 +123,13 @@ def train_online(
     )
 
 
-class _Recorder:
-    """A reward function as TRL calls it, which writes every sample down."""
+class _RewardFunction:
+    """A recorder as TRL calls it."""
 
     __name__ = "reward"
 
-    def __init__(self, reward: Reward, keep: Keep | None) -> None:
-        self.reward, self.keep = reward, keep
-        self.rollouts: list[Rollout] = []
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
 
     def __call__(
         self,
@@ -128,28 +142,44 @@ class _Recorder:
     ) -> list[float | None]:
         conversations = [tuple(Message(m["role"], m["content"]) for m in p) for p in prompts]  # type: ignore[arg-type]
         answers = [turns[0]["content"] for turns in completions]
-        rewards = self.reward(conversations, answers)
         # The step that these samples are for, numbered as in the loss curve.
         step = int(trainer_state.global_step) + 1
-        made = [
-            Rollout(name, answer, value, {"reward": value}, step)
-            for name, answer, value in zip(prompt_id, answers, rewards, strict=True)
-        ]
-        self.rollouts += made
-        if self.keep is not None:
-            self.keep(made)
-        return rewards
+        return self.recorder.rate(step, prompt_id, conversations, answers)
 
-    def require_any(self) -> None:
-        """A run in which nothing could be rewarded has learnt nothing, and must not look done."""
-        if all(rollout.reward is None for rollout in self.rollouts):
-            raise TrainingError(f"none of {len(self.rollouts)} samples could be rewarded")
+
+class _Closer(TrainerCallback):
+    """Gives the monitor the other half of each step, and stops training when it says so."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Called with the numbers of a step."""
+        if logs is None or "loss" not in logs:
+            return
+        tokens, kl = logs.get("completions/mean_length"), logs.get("kl")
+        figures = {
+            # TRL's mean is of tokens; the monitor speaks of whole answers.
+            "kl": None if kl is None or tokens is None else kl * tokens,
+            "entropy": logs.get("entropy"),
+            "tokens": tokens,
+        }
+        self.monitor.close(state.global_step, figures)
+        if self.monitor.stop:
+            control.should_training_stop = True
 
 
 def _trainer(
     model: HFModel,
     prompts: Sequence[Prompt],
-    recorder: _Recorder,
+    recorder: Recorder,
     settings: OnlineSettings,
     scratch: Path,
     progress: Progress,
@@ -165,7 +195,7 @@ def _trainer(
         _become_the_folder(net, scratch / "start")
     trainer = kind(
         model=net,
-        reward_funcs=recorder,
+        reward_funcs=_RewardFunction(recorder),
         args=config(**_arguments(settings, scratch)),
         train_dataset=_dataset(prompts),
         processing_class=model.tokenizer,

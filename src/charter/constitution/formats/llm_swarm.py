@@ -32,7 +32,8 @@ def is_it(tree: Any) -> bool:
 def read(source: JsonText) -> Found:
     """The requests as clauses, the chats as their examples; chats of no clause are left out."""
     parts = source.root.only("constitutions", "system_chat")
-    clauses, by_requests = [], {}
+    clauses = []
+    by_requests: dict[tuple[str, str], dict[str, Any]] = {}
     for number, entry in enumerate(source.root.child("constitutions").items()):
         fields = _clause(entry, number)
         by_requests.setdefault((fields["critique_request"], fields["revision_request"]), fields)

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 from charter.constitution.formats.drafting import plain
 from charter.constitution.formats.given import Clause, Found, Given, Line, slug
 from charter.constitution.formats.sections import Section, fenced, opens, sections, trimmed
-from charter.constitution.formats.worked import examples
+from charter.constitution.formats.worked import EXAMPLE, examples
 
 LEVELS = ("root", "system", "developer", "user", "guideline")
 MARK = re.compile(r"^ {0,3}#{1,6}[ \t].*\{#[^}\n]*\bauthority=", re.MULTILINE)
 """What no other kind of file has: a heading with an authority."""
 _ANCHORED = re.compile(r"(.*?)\s*\{([^{}]*)\}")
-_EXAMPLE = re.compile(r"\*\*Example\*\*:?\s*(.*)")
 _DEFINED = re.compile(r"\*\*([^*:]+):?\*\*:?\s+(\S.*)")
 _KEYS = ("authority", "tags")
 
@@ -116,13 +115,13 @@ class _Parts:
             text = lines[index].text
             if text.startswith("!!!"):
                 index = self._comment(index)
-            elif _EXAMPLE.fullmatch(text):
+            elif EXAMPLE.fullmatch(text):
                 index = self._example(index)
             else:
                 end = fenced(lines, index)[0] if opens(text) else index
                 kept += [line.text for line in lines[index : end + 1]]
                 index = end + 1
-        self.text = re.sub(r"\n{3,}", "\n\n", trimmed(kept)).lstrip("\n")
+        self.text = re.sub(r"\n{3,}", "\n\n", trimmed(kept))
 
     def _comment(self, index: int) -> int:
         """Take the indented block under `!!! meta`; the index after it."""
@@ -140,7 +139,7 @@ class _Parts:
 
     def _example(self, index: int) -> int:
         """Take an example with its block; the index after it."""
-        title = _EXAMPLE.fullmatch(self.lines[index].text)
+        title = EXAMPLE.fullmatch(self.lines[index].text)
         assert title is not None
         start = index + 1
         while start < len(self.lines) and not self.lines[start].text.strip():

@@ -7,12 +7,13 @@ the sections say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from charter.constitution.formats.given import Given, Line
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
+_EMPTY = re.compile(r" {0,3}(?:-{3,}|\*{3,}|_{3,})?")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
@@ -65,17 +66,16 @@ def sections(given: Given) -> list[Section]:
     for (line, depth, title), end, body in zip(heads, ends, bodies, strict=True):
         above = [pair for pair in above if pair[0] < depth]
         titles = tuple(name for _, name in above)
-        found.append(
-            Section(line.number, depth, title, line.start, end, tuple(body), titles)
-        )
+        found.append(Section(line.number, depth, title, line.start, end, tuple(body), titles))
         above += [(depth, title)] if depth else []
     return found
 
 
-def trimmed(lines: Iterator[str] | Sequence[str]) -> str:
+def trimmed(lines: Iterable[str]) -> str:
     """Lines as a text, without empty lines and horizontal rules at its ends."""
-    text = "\n".join(line.rstrip() for line in lines)
-    return re.sub(r"(?:\s|^(?:-{3,}|\*{3,}|_{3,})$)*\Z", "", text, flags=re.M).strip("\n")
+    kept = [line.rstrip() for line in lines]
+    said = [index for index, line in enumerate(kept) if not _EMPTY.fullmatch(line)]
+    return "\n".join(kept[said[0] : said[-1] + 1]) if said else ""
 
 
 def fenced(lines: Sequence[Line], start: int) -> tuple[int, bool]:

@@ -13,11 +13,10 @@ import re
 
 from charter.constitution.formats.given import Clause, Found, Given, Line
 from charter.constitution.formats.sections import fenced, opens
-from charter.constitution.formats.worked import examples
+from charter.constitution.formats.worked import EXAMPLE, examples
 from charter.errors import DocumentError
 
 _TOP = re.compile(r"Examples? for \[\^([^\]\s]+)\] in (.+?):?")
-_EXAMPLE = re.compile(r"\*\*Example\*\*:?\s*(.*)")
 
 
 class Row:
@@ -100,7 +99,7 @@ def _examples(lines: list[Line]) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     title, index = "Example", 0
     while index < len(lines):
-        heading = _EXAMPLE.fullmatch(lines[index].text)
+        heading = EXAMPLE.fullmatch(lines[index].text)
         if heading:
             title = heading[1] or "Example"
         elif opens(lines[index].text):
@@ -110,5 +109,3 @@ def _examples(lines: list[Line]) -> list[dict[str, str]]:
             found += examples(title, block) if block.strip() else []
         index += 1
     return found
-
-

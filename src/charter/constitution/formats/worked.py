@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
+EXAMPLE = re.compile(r"\*\*Example\*\*:?\s*(.*)")
+"""The line before a block."""
 _ROLES = "assistant|user|developer|system|tool|untrusted"
 _TURN = re.compile(rf"<({_ROLES})\b([^>\n]*)>(.*?)</\1>", re.DOTALL)
 _COMPARISON = re.compile(r"<comparison>(.*?)</comparison>", re.DOTALL)

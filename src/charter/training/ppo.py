@@ -1,0 +1,314 @@
+"""Proximal policy optimisation of a language model, on any reward that reads text.
+
+Owns the round: sample, reward, estimate advantages, learn. It is Schulman et al. 2017 in the form
+that Ziegler et al. 2019 gave it for text (a KL penalty a token, the reward on the last one), small
+enough to be read in one sitting. REINFORCE with a learned baseline (Lee et al. 2023) is a setting
+of it. A sample without a reward is left out before anything is learnt; a round without any moves
+no weight. One process: it does not run on several devices.
+
+Shape suffixes: B rows, A answer tokens (padded on the right).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import LRScheduler
+from transformers.optimization import get_scheduler
+
+from charter.errors import TrainingError
+from charter.models.generation import TokenRequest, sample
+from charter.models.hf import HFModel
+from charter.records import Checkpoint, Prompt, Sampling
+from charter.seeds import derive, draws
+from charter.training.actor import ActorCritic, Reading, Reference
+from charter.training.advantages import (
+    generalised_advantages,
+    masked_mean,
+    policy_loss,
+    token_rewards,
+    value_loss,
+    whitened,
+)
+from charter.training.examples import TokenRow, end_of_turn
+from charter.training.monitor import Monitor
+from charter.training.objectives import Batch, lay_out_rows
+from charter.training.online import TrainedOnline
+from charter.training.policy import load_policy, precision, save_policy
+from charter.training.quiet import quiet
+from charter.training.recorder import Keep, Recorder
+from charter.training.rewards import Paid, Reward, pay
+from charter.training.rl_settings import PPOSettings
+from charter.training.snapshot import Snapshot
+from charter.training.watch import Progress, silent
+
+_SEED = "ppo"
+
+
+@quiet()
+def train_ppo(
+    start: Checkpoint,
+    prompts: Sequence[Prompt],
+    reward: Reward,
+    settings: PPOSettings,
+    out: str | Path,
+    progress: Progress = silent,
+    *,
+    keep: Keep | None = None,
+    monitor: Monitor | None = None,
+) -> TrainedOnline:
+    """Train the start model on rewards of its own answers, tied to itself by a KL penalty.
+
+    Args:
+        start: the model to begin with, and to stay close to.
+        prompts: visited in random order, again and again.
+        reward: called with each part of a round's samples.
+        settings: see `PPOSettings`.
+        out: folder of the new checkpoint.
+        progress: called after each round.
+        keep: called with each round's rollouts as they are made, to be written down.
+        monitor: watches, and may stop training at the peak of the held-out score.
+
+    Raises:
+        TrainingError: there are too few prompts, no sample had a reward, or training diverged.
+        ModelError: the start cannot be loaded.
+    """
+    settings = settings.resolved()
+    if len(prompts) < settings.prompts_per_step:
+        raise TrainingError(
+            f"{len(prompts)} prompts are too few for prompts_per_step={settings.prompts_per_step}"
+        )
+    started, model = time.monotonic(), load_policy(start, settings)
+    snapshot = Snapshot(model.net)
+    recorder = Recorder(reward, keep, monitor, snapshot.keep)
+    learner, curve = _Learner(model, settings), []
+    sampler = _Sampler(model, prompts, recorder, settings)
+    for step in range(1, settings.steps + 1):
+        rows, rewards = sampler.round(step)
+        figures = learner.learn(step, rows, rewards)
+        curve.append({"step": float(step), **figures})
+        progress(step, settings.steps, figures)
+        if monitor is not None:
+            monitor.close(step, figures)
+            if monitor.stop:
+                snapshot.restore()
+                break
+    recorder.require_any()
+    return TrainedOnline(
+        save_policy(model, start, Path(out)),
+        tuple(curve),
+        tuple(recorder.rollouts),
+        sampler.tokens,
+        time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """One answer to be sampled: its prompt, and the seed of its randomness."""
+
+    prompt: Prompt
+    seed: int
+
+
+class _Sampler:
+    """Samples answers and has them rewarded, part by part."""
+
+    def __init__(
+        self,
+        model: HFModel,
+        prompts: Sequence[Prompt],
+        recorder: Recorder,
+        settings: PPOSettings,
+    ) -> None:
+        self.model, self.prompts, self.recorder, self.settings = model, prompts, recorder, settings
+        self.end, self.tokens = end_of_turn(model), 0
+        self.sampling = Sampling(settings.max_new_tokens, settings.temperature)
+
+    def round(self, step: int) -> tuple[list[TokenRow], list[float | None]]:
+        """Token rows of one round's samples, and their rewards."""
+        slots = list(self._slots(step))
+        size = math.ceil(len(slots) / self.settings.overlap)
+        rows, answers, waiting = [], [], []
+        with ThreadPoolExecutor(1) as pool:
+            for first in range(0, len(slots), size):
+                part = slots[first : first + size]
+                made = self._sample(part)
+                texts = [self._text(row) for row in made]
+                conversations = [slot.prompt.messages for slot in part]
+                waiting.append(pool.submit(pay, self.recorder.reward, conversations, texts))
+                rows, answers = rows + made, answers + texts
+        paid: list[Paid] = [one for future in waiting for one in future.result()]
+        talks = [slot.prompt.messages for slot in slots]
+        self.recorder.book(step, [slot.prompt.id for slot in slots], talks, answers, paid)
+        self.tokens += sum(len(row) for row in rows)
+        return rows, [one.total for one in paid]
+
+    def _slots(self, step: int) -> Iterator[_Slot]:
+        count, seed = self.settings.prompts_per_step, self.settings.seed
+        for place in range((step - 1) * count, step * count):
+            lap, at = divmod(place, len(self.prompts))
+            order = list(range(len(self.prompts)))
+            draws(seed, _SEED, "order", lap).shuffle(order)
+            prompt = self.prompts[order[at]]
+            for number in range(self.settings.group):
+                yield _Slot(prompt, derive(seed, _SEED, step, prompt.id, number))
+
+    def _sample(self, slots: Sequence[_Slot]) -> list[TokenRow]:
+        room = self.settings.max_length - self.settings.max_new_tokens
+        prompts = [_cut(self.model.render(slot.prompt.messages), room) for slot in slots]
+        requests = [
+            TokenRequest(ids, self.sampling, slot.seed)
+            for ids, slot in zip(prompts, slots, strict=True)
+        ]
+        self.model.net.eval()
+        made = sample(self.model.net, requests, end_ids=[self.end])
+        return [
+            TokenRow(tuple(ids), (*one.ids, *([self.end] if one.ended else [])))
+            for ids, one in zip(prompts, made, strict=True)
+        ]
+
+    def _text(self, row: TokenRow) -> str:
+        return str(self.model.tokenizer.decode(row.answer, skip_special_tokens=True)).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One round's samples as they were under the policy that made them; tensors [B, A]."""
+
+    batch: Batch
+    old: Reading
+    advantages_BA: torch.Tensor
+    returns_BA: torch.Tensor
+    kl_BA: torch.Tensor
+    scores_B: torch.Tensor
+
+
+class _Learner:
+    """The policy, its value head, its reference, and their optimiser."""
+
+    def __init__(self, model: HFModel, settings: PPOSettings) -> None:
+        self.settings, self.device = settings, model.device
+        self.actor = ActorCritic(model.net, temperature=settings.temperature).eval()
+        self.reference = Reference(self.actor)
+        self.policy = [p for p in self.actor.net.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": self.policy, "lr": settings.learning_rate},
+                {"params": self.actor.value.parameters(), "lr": settings.value_learning_rate},
+            ],
+            weight_decay=settings.weight_decay,
+        )
+        self.schedule = self._schedule()
+
+    def learn(
+        self, step: int, rows: Sequence[TokenRow], rewards: Sequence[float | None]
+    ) -> dict[str, float]:
+        """Learn from the samples that have a reward; returns the round's figures."""
+        known = [(row, r) for row, r in zip(rows, rewards, strict=True) if r is not None]
+        if not known:
+            return {"loss": 0.0, "left_out": float(len(rows))}
+        with torch.no_grad(), precision(self.device):
+            made = self._look([row for row, _ in known], [r for _, r in known])
+        losses = [self._update(made, part) for part in self._parts(step, len(known))]
+        self.schedule.step()
+        figures = {name: sum(f[name] for f in losses) / len(losses) for name in losses[0]}
+        for name in ("loss", "value_loss", "grad_norm"):
+            if not math.isfinite(figures[name]):
+                raise TrainingError(
+                    f"{name} became {figures[name]} at step {step} of {self.settings.steps}: "
+                    "try a smaller learning_rate"
+                )
+        return {**figures, **self._figures(made), "left_out": float(len(rows) - len(known))}
+
+    def _look(self, rows: Sequence[TokenRow], rewards: Sequence[float]) -> _Round:
+        """Likelihoods, values and advantages under the policy as it was when it sampled."""
+        settings = self.settings
+        batch = {name: t.to(self.device) for name, t in lay_out_rows(rows).items()}
+        old: Reading = self.actor(**batch)
+        kl_BA = old.logprobs_BA - self.reference.logprobs(batch)
+        scores_B = torch.tensor(rewards, device=self.device)
+        # Lee et al. 2023, app. B: J = E[(1 - β) r - β KL].
+        weight = 1 - settings.beta if settings.method == "reinforce" else 1.0
+        paid_BA = token_rewards(weight * scores_B, kl_BA, old.mask_BA, beta=settings.beta)
+        advantages_BA = generalised_advantages(
+            paid_BA, old.values_BA, old.mask_BA, gamma=settings.gamma, lam=settings.lam
+        )
+        returns_BA = advantages_BA + old.values_BA
+        if settings.whiten:
+            advantages_BA = whitened(advantages_BA, old.mask_BA)
+        return _Round(batch, old, advantages_BA, returns_BA, kl_BA, scores_B)
+
+    def _parts(self, step: int, count: int) -> Iterator[list[int]]:
+        size = self.settings.minibatch
+        for epoch in range(self.settings.epochs):
+            order = list(range(count))
+            draws(self.settings.seed, _SEED, "minibatches", step, epoch).shuffle(order)
+            for start in range(0, count, size):
+                yield order[start : start + size]
+
+    def _update(self, made: _Round, part: Sequence[int]) -> dict[str, float]:
+        """One gradient step on some rows of a round."""
+        settings = self.settings
+        batch = {name: tensor[list(part)] for name, tensor in made.batch.items()}
+        with precision(self.device):
+            new: Reading = self.actor(**batch)
+        mask_BA = new.mask_BA
+        width = mask_BA.shape[1]
+
+        def rows(grid_BA: torch.Tensor) -> torch.Tensor:
+            return grid_BA[list(part), :width]
+
+        log_ratio_BA = (new.logprobs_BA - rows(made.old.logprobs_BA)) * mask_BA
+        loss = policy_loss(log_ratio_BA, rows(made.advantages_BA), mask_BA, clip=settings.clip)
+        error = value_loss(
+            new.values_BA,
+            rows(made.old.values_BA),
+            rows(made.returns_BA),
+            mask_BA,
+            clip=settings.value_clip,
+        )
+        self.optimizer.zero_grad()
+        # The two share no weight, so their sum has the gradient of each.
+        (loss + error).backward()
+        norm = clip_grad_norm_(self.policy, settings.max_grad_norm)
+        self.optimizer.step()
+        moved = masked_mean(((log_ratio_BA.exp() - 1).abs() > (settings.clip or math.inf)), mask_BA)
+        return {
+            "loss": float(loss.detach()),
+            "value_loss": float(error.detach()),
+            "grad_norm": float(norm),
+            "clipped": float(moved),
+        }
+
+    def _figures(self, made: _Round) -> dict[str, float]:
+        """What the round's samples were like; `kl` is of whole answers, in nats."""
+        mask_BA = made.old.mask_BA
+        return {
+            "reward": float(made.scores_B.mean()),
+            "kl": float((made.kl_BA * mask_BA).sum(1).mean()),
+            "entropy": float(masked_mean(made.old.entropy_BA, mask_BA)),
+            "tokens": float(mask_BA.sum(1).float().mean()),
+            "value": float(masked_mean(made.old.values_BA, mask_BA)),
+            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
+        }
+
+    def _schedule(self) -> LRScheduler:
+        settings = self.settings
+        name = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+        warmup = int(settings.warmup_ratio * settings.steps)
+        found: LRScheduler = get_scheduler(name, self.optimizer, warmup, settings.steps)
+        return found
+
+
+def _cut(prompt: list[int], room: int) -> list[int]:
+    """A prompt that fits, without its start; its very first token stays (see `Tokeniser.row`)."""
+    room = max(room, 1)
+    return prompt if len(prompt) <= room else [prompt[0], *prompt[len(prompt) - room + 1 :]]
