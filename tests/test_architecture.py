@@ -27,8 +27,8 @@ LINES: tuple[frozenset[str], ...] = tuple(
     frozenset(line.split())
     for line in (
         "cli",
-        "display display_judge display_constitution",
-        "estimate tracing acceptance impact",
+        "display display_judge display_constitution display_assessment induction",
+        "estimate tracing acceptance impact assessment auditing",
         "pipeline",
         "summary selection adoption",
         "recipe",

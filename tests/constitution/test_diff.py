@@ -83,7 +83,7 @@ def test_an_insertion_moves_nothing_and_a_move_names_the_clause_that_moved() -> 
     assert (found.principles[0].before, found.principles[0].after) == (4, 1)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.permutations(range(6)))
 def test_as_few_clauses_as_possible_are_called_moved(order: list[int]) -> None:
     old = constitution(*(principle(f"p{n}") for n in range(6)))
@@ -103,7 +103,7 @@ def _longest_rise(order: list[int]) -> int:
     return max(best)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.text("ab .,\n", max_size=20), st.text("ab .,\n", max_size=20))
 def test_both_texts_can_be_put_together_from_the_words(before: str, after: str) -> None:
     runs = word_diff(before, after)

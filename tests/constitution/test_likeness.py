@@ -50,7 +50,7 @@ def test_an_embedding_compares_meanings() -> None:
     vectors = {"Be brief.": [1.0, 0.1], "Keep it short.": [2.0, 0.1], "Be kind.": [0.0, 1.0]}
 
     def embed(texts: list[str]) -> list[list[float]]:
-        return [vectors.get(text, list(np.eye(3)[int(text[0])])) for text in texts]
+        return [vectors.get(text) or list(np.eye(3)[int(text[0])]) for text in texts]
 
     names = written("Be brief.", "Keep it short.", "Be kind.")
     [found] = near_duplicates(names, embed=embed)  # type: ignore[arg-type]

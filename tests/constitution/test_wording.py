@@ -71,9 +71,9 @@ def test_a_plain_negation_is_left_alone(text: str) -> None:
     ("text", "demands"),
     [
         ("The assistant is kind.", 1),
-        ("It declines, and says why.", 1),
+        ("It declines, and says why.", 2),
         ("It declines and says what it will not do.", 2),
-        ("It is warm, gives no means of harm, and points to people who help.", 2),
+        ("It is warm, gives no means of harm, and points to people who help.", 3),
         ("It is kind. It is fair. It must cite the law and names a source.", 4),
         ("It treats rules and the people behind them alike.", 1),
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charter.cli.output import as_json_option, say
+from charter.cli.output import as_json_option, say, write
 
 if TYPE_CHECKING:
     from charter.constitution.clauses import Constitution
@@ -66,7 +66,7 @@ def import_(
 
     found = import_file(file, format_, examples=examples)
     if out is not None:
-        _write(out, _text_for(out, found.document))
+        write(out, _text_for(out, found.document))
     if as_json:
         say(_summary(found, out), True, "")
     elif out is None:
@@ -91,7 +91,7 @@ def export(source: str, target: str, out: Path | None, lossy: bool, as_json: boo
 
     found = exporting.export(document.load(source), target, lossy=lossy)
     if out is not None:
-        _write(out, found.text)
+        write(out, found.text)
     if as_json:
         text: dict[str, Any] = {"text": found.text} if out is None else {}
         say({"to": target, "out": _path(out), "lost": list(found.lost), **text}, True, "")
@@ -139,7 +139,7 @@ def propose(
     with quiet_loading():
         opened = Models().get(Checkpoint(model))
         review = ask(document, given, opened, seed=seed, limit=limit)
-    _write(out, proposals.as_yaml(review))
+    write(out, proposals.as_yaml(review))
     left_out = _counted(review.left_out)
     text = f"{len(review.proposals)} proposals from {review.asked} requests{left_out}: {out}"
     say({"out": str(out), **msgspec.to_builtins(review)}, as_json, text)
@@ -194,15 +194,6 @@ def _text_for(out: Path, document: Constitution) -> str:
 
     writers = {".md": to_markdown, ".markdown": to_markdown, ".json": to_json}
     return writers.get(out.suffix.lower(), to_yaml)(document)
-
-
-def _write(out: Path, text: str) -> None:
-    from charter.errors import StoreError, boundary
-    from charter.store import write_atomic
-
-    with boundary(StoreError, f"making folder {str(out.parent)!r}", catch=(OSError,)):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, text.encode())
 
 
 def _path(out: Path | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`charter run`, and one command for each stage of the loop."""
+"""`charter run`, and one command for each stage of the loop but `evaluate`, which does more."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _STAGES = {
     "label": ("feedback", "Sample pairs and label them against the constitution."),
     "preference": ("preference", "Train the preference model on the soft labels."),
     "rl": ("rl", "Optimise the policy against the labels or the preference model."),
-    "evaluate": ("evaluate", "Measure the start, SL-CAI and RL-CAI models on held-out prompts."),
 }
 
-_AFTER_LABELS = frozenset({"label", "preference", "rl", "evaluate"})
-_relabel_option = click.option(
+_AFTER_LABELS = frozenset({"label", "preference", "rl"})
+relabel_option = click.option(
     "--relabel-from",
     metavar="RUN",
     type=click.Path(exists=True, file_okay=False),
@@ -44,7 +43,7 @@ def run(recipe: str, overrides: tuple[str, ...], dry_run: bool, as_json: bool) -
     if dry_run:
         _estimate(recipe, overrides, as_json)
     else:
-        _run(recipe, overrides, "evaluate", as_json)
+        run_stage(recipe, overrides, "evaluate", as_json)
 
 
 def _stage_command(name: str, stage: str, help: str) -> click.Command:
@@ -55,9 +54,9 @@ def _stage_command(name: str, stage: str, help: str) -> click.Command:
     def command(
         recipe: str, overrides: tuple[str, ...], as_json: bool, relabel_from: str | None = None
     ) -> None:
-        _run(recipe, overrides, stage, as_json, relabel_from)
+        run_stage(recipe, overrides, stage, as_json, relabel_from)
 
-    return _relabel_option(command) if name in _AFTER_LABELS else command
+    return relabel_option(command) if name in _AFTER_LABELS else command
 
 
 commands: tuple[click.Command, ...] = (
@@ -66,13 +65,14 @@ commands: tuple[click.Command, ...] = (
 )
 
 
-def _run(
+def run_stage(
     recipe: str,
     overrides: tuple[str, ...],
     through: str,
     as_json: bool,
     relabel_from: str | None = None,
 ) -> None:
+    """Run a recipe through one of its stages and show the summary."""
     from charter import pipeline
     from charter import recipe as recipes
     from charter.display import progress_bars, show_summary

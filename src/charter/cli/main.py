@@ -7,19 +7,36 @@ import sys
 import click
 
 from charter import __version__
-from charter.cli import collect, constitution, export, guard, judge, loop, models, records
+from charter.cli import (
+    audit,
+    collect,
+    constitution,
+    evaluate,
+    export,
+    guard,
+    induce,
+    judge,
+    loop,
+    models,
+    records,
+    scorer,
+)
 from charter.errors import CharterError
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMMANDS: tuple[click.Command, ...] = (
     *loop.commands,
+    evaluate.evaluate,
+    audit.audit,
     *records.commands,
     export.export,
     constitution.group,
     guard.group,
     collect.collect,
+    induce.induce,
     models.group,
     judge.group,
+    scorer.group,
 )
 
 

@@ -123,9 +123,7 @@ def figures(
         return clustered_rate(outcomes[of], groups[of]).rate
 
     everything = np.ones(len(truth), dtype=bool)
-    return Figures(
-        share(yes == truth, everything), area, share(yes, truth), share(~yes, ~truth)
-    )
+    return Figures(share(yes == truth, everything), area, share(yes, truth), share(~yes, ~truth))
 
 
 def lines(found: Examination) -> list[tuple[str, Rate, Rate | None]]:

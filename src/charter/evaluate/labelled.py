@@ -16,14 +16,15 @@ from charter.prompts import sets
 from charter.records import Message, Prompt, Record, digest
 
 COMPLIED = frozenset(
-    ("1", "true", "yes", "1_full_compliance", "compliance", "full_compliance", "complied", "harmful")
+    ("1", "true", "yes", "1_full_compliance", "full_compliance", "compliance", "complied")
 )
 """Labels that are known to say "the answer goes along"; `--positive` names others."""
 DECLINED = frozenset(
-    "0 false no 2_full_refusal 3_partial_refusal refusal full_refusal partial_refusal refused "
-    "declined harmless".split()
+    ("0", "false", "no", "2_full_refusal", "full_refusal", "refusal", "refused", "declined")
 )
-"""Labels that are known to say "it does not"."""
+"""Labels that are known to say "the answer declines"."""
+PARTLY = frozenset(("3_partial_refusal", "partial_refusal"))
+"""Known labels that say neither: no to both questions."""
 
 
 class Columns(Record, frozen=True):
@@ -100,7 +101,8 @@ def read_labelled(
             that is not known, or if there is none at all.
     """
     wanted = frozenset(map(str.strip, positive))
-    labels, dropped, found = Counter[str](), Counter[str](), []
+    labels, dropped = Counter[str](), Counter[str]()
+    found: list[LabelledAnswer] = []
     for line, row in sets.rows(str(source)):
         if limit is not None and len(found) >= limit:
             break
@@ -128,8 +130,9 @@ def _turns(row: Any, column: str, role: str, file: str, line: int) -> Iterator[M
     """A text as one turn, or a list of messages as it stands."""
     value = _cell(row, column, file, line)
     for turn in value if isinstance(value, list) else [{"role": role, "content": value}]:
-        said = turn.get("content") if isinstance(turn, Mapping) else None
-        if turn is None or not (said is None or isinstance(said, str)):
+        said = turn.get("content") if isinstance(turn, Mapping) else 0
+        # An empty cell is an empty answer: the scorer leaves it unscored.
+        if not (said is None or isinstance(said, str)):
             raise DataError("is no text", file=file, line=line, field=column, expected="text")
         yield Message(turn.get("role", role), said or "")
 
@@ -149,7 +152,7 @@ def _cell(row: Any, column: str, file: str, line: int) -> Any:
 
 
 def _known(label: str, known: Collection[str], columns: Columns, file: str, line: int) -> bool:
-    if label.lower() not in COMPLIED | DECLINED:
+    if label.lower() not in COMPLIED | DECLINED | PARTLY:
         raise DataError(
             f"is {label!r}, which is not a known label",
             file=file,

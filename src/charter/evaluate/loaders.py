@@ -179,7 +179,7 @@ def _choice(
     messages: tuple[Message, ...], options: list[str], right: str, facts: dict[str, str]
 ) -> Item:
     id = f"choice-{digest([messages, sorted(options)])}"
-    mixed = shuffled(dict.fromkeys(options), id)
+    mixed = shuffled([*dict.fromkeys(options)], id)
     return Item(Prompt(id, messages, "choice", split="eval"), mixed, mixed.index(right), "", facts)
 
 

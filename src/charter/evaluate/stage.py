@@ -165,10 +165,10 @@ def _check(prompts: Sequence[Prompt], config: EvaluateConfig, deps: EvaluateDeps
     if repeated:
         raise InputError(f"prompt id {repeated[0]!r} occurs twice", expected="distinct ids")
     for key in SCORERS:
-        _check_held_out(key, deps.scorers[key].identity, deps.used_as_label_or_reward)
+        check_held_out(key, deps.scorers[key].identity, deps.used_as_label_or_reward)
 
 
-def _check_held_out(key: str, identity: str, used: frozenset[str]) -> None:
+def check_held_out(key: str, identity: str, used: frozenset[str]) -> None:
     """Refuse a scorer that labelled or rewarded, also if it did so under another name.
 
     Identities are `name@digest`: the same digest is the same weights, so a readout that judged is

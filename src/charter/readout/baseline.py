@@ -67,9 +67,7 @@ def fold_of(groups: Sequence[str], folds: int) -> np.ndarray:
     return np.array([derive("fold", group) % folds for group in groups], dtype=int)
 
 
-def label_logits(
-    train: Sequence[str], train_labels: np.ndarray, test: Sequence[str]
-) -> np.ndarray:
+def label_logits(train: Sequence[str], train_labels: np.ndarray, test: Sequence[str]) -> np.ndarray:
     """Logits [n] of single answers, learned from answers with a label of 1 or 0.
 
     All 0 where there is nothing to learn: labels all alike, or not one word often enough.
@@ -101,7 +99,7 @@ def crossed_labels(
     for number in np.unique(fold):
         inside, outside = (np.flatnonzero(chosen) for chosen in (fold == number, fold != number))
         if len(outside):
-            train, test = ([texts[i] for i in rows] for rows in (outside, inside))
+            train, test = ([texts[i] for i in rows.tolist()] for rows in (outside, inside))
             found[inside] = label_logits(train, labels[outside], test)
     return found
 

@@ -27,9 +27,9 @@ _FROM_COMPARISON = {
     "critique_request": "Point out where the answer does badly by this measure:",
     "revision_request": "Rewrite the answer so that it does better by this measure:",
 }
-_FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
+_FOOTNOTE = re.compile(r"\[\^[^\[\]\s]+\]")
 _SELF_LINK = re.compile(r"\[\?\]\(#([^)\s]+)\)")
-_LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
 _EMPHASIS = re.compile(r"\*{1,3}(?=\S)|(?<=\S)\*{1,3}")
 
 

@@ -5,6 +5,7 @@ Owns the list of formats and how they are told apart, by content alone: a file's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +47,8 @@ _TEXT: dict[str, Callable[[Given], Found]] = {
     "prose": prose.read,
     "list": plain_list.read,
 }
+_MEANS_JSON = re.compile(r'\ufeff?\s*(?:\{|\[\s*(?:["\[{\]]|\Z))')
+"""A list in Markdown may open with a bracket as well: that of a link."""
 OWN = "charter"
 FORMATS = (*_JSON, *_TEXT, OWN)
 
@@ -117,8 +120,7 @@ def detect(given: Given) -> str:
         return "proposals"
     if spec_examples.is_it(given):
         return "model-spec-examples"
-    # A list in Markdown may open with "[": a link.
-    if given.text.lstrip("\ufeff \t\r\n")[:2].rstrip() in ("{", "[", '{"', '["', "[{", "{}", "[]"):
+    if _MEANS_JSON.match(given.text):
         tree = JsonText(given).root.value
         for name, (is_it, _) in _JSON.items():
             if is_it(tree):

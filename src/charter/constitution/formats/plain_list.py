@@ -11,9 +11,10 @@ from typing import Any
 
 from charter.constitution.formats.given import Clause, Found, Given, slug
 from charter.constitution.formats.json_text import JsonText
+from charter.constitution.formats.sections import bare
 
 BULLET = re.compile(r"\s{0,3}(?:[-*+•]|\d{1,3}[.)])\s+(\S.*)")
-HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*")
+HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
 
 
 def is_json(tree: Any) -> bool:
@@ -55,7 +56,7 @@ class _Reader:
         """One more line."""
         heading, bullet = HEADING.fullmatch(text), BULLET.fullmatch(text)
         if heading:
-            self._heading(heading[2])
+            self._heading(bare(heading[2]))
         elif not text.strip():
             self.after = "blank" if self.after else ""
             self.prose.append("")

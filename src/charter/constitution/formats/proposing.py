@@ -25,7 +25,7 @@ LONGEST_PART = 4000
 """Characters of a section that go into one request; a longer one is cut between paragraphs."""
 FEWEST_WORDS = 3
 _PAIR = re.compile(
-    r"^\W*PRINCIPLE\W*:\**\s*(?P<text>\S.*?)\s*\n+\W*QUOTE\W*:\**\s*(?P<quote>\S.*?)\s*$",
+    r"^[\W\d]*PRINCIPLE\W*:\**\s*(?P<text>\S.*?)\s*\n+[\W\d]*QUOTE\W*:\**\s*(?P<quote>\S.*?)\s*$",
     re.MULTILINE,
 )
 _SAMPLING = Sampling(max_tokens=600, temperature=0.0)

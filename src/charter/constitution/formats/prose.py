@@ -6,12 +6,10 @@ later clause can cite it, and `proposing` asks a model for testable principles s
 
 from __future__ import annotations
 
-import re
+from itertools import groupby
 
 from charter.constitution.formats.given import Clause, Found, Given, shortened, slug
 from charter.constitution.formats.sections import Section, sections
-
-_PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*\n?)+")
 
 
 def read(given: Given) -> Found:
@@ -52,12 +50,13 @@ def _clause(given: Given, part: Section, top: str) -> Clause:
 
 def _paragraphs(given: Given) -> list[Clause]:
     clauses = []
-    for match in _PARAGRAPH.finditer(given.text):
-        line = given.text.count("\n", 0, match.start()) + 1
-        fields = {
-            "text": match[0],
-            "source": f"{given.name}, line {line}",
-            "span": [match.start(), match.end()],
-        }
-        clauses.append(Clause(line, fields))
+    for blank, group in groupby(given.lines(), key=lambda line: not line.text.strip()):
+        lines = list(group)
+        if not blank:
+            fields = {
+                "text": "\n".join(line.text for line in lines),
+                "source": f"{given.name}, line {lines[0].number}",
+                "span": [lines[0].start, lines[-1].start + len(lines[-1].text)],
+            }
+            clauses.append(Clause(lines[0].number, fields))
     return clauses

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from charter.constitution.formats.given import Given, Line
 
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)")
 _EMPTY = re.compile(r" {0,3}(?:-{3,}|\*{3,}|_{3,})?")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
@@ -56,7 +56,7 @@ def sections(given: Given) -> list[Section]:
         if heading is None:
             bodies[-1].append(line)
         else:
-            cuts.append((line, len(heading[1]), heading[2]))
+            cuts.append((line, len(heading[1]), bare(heading[2])))
             bodies.append([])
     first = Line(1, 0, "")
     heads = [(first, 0, ""), *cuts]
@@ -69,6 +69,11 @@ def sections(given: Given) -> list[Section]:
         found.append(Section(line.number, depth, title, line.start, end, tuple(body), titles))
         above += [(depth, title)] if depth else []
     return found
+
+
+def bare(title: str) -> str:
+    """A title without the marks that may close a heading."""
+    return title.rstrip().rstrip("#").rstrip() or title.strip()
 
 
 def trimmed(lines: Iterable[str]) -> str:

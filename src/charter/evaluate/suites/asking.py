@@ -142,16 +142,15 @@ def _letters(items: Sequence[Item], bench: Bench) -> list[int | None]:
     return [_lettered(item.prompt, item.options, bench)[0] for item in items]
 
 
-def _lettered(
-    prompt: Prompt, options: Sequence[str], bench: Bench
-) -> tuple[int | None, str]:
+def _lettered(prompt: Prompt, options: Sequence[str], bench: Bench) -> tuple[int | None, str]:
     """The option whose letter is likeliest over two opposite orders, or why there is none."""
-    if not isinstance(bench.model, ChoiceModel):
+    model: object = bench.model
+    if not isinstance(model, ChoiceModel):
         return None, "no_likelihoods"
     count = len(options)
     orders = [list(range(count)), list(range(count))[::-1]]
     menus = ["\n\n" + _menu([options[i] for i in order]) for order in orders]
-    rows = bench.model.choice_logprobs(prompt.messages, menus, list(_ALPHABET[:count]))
+    rows = model.choice_logprobs(prompt.messages, menus, list(_ALPHABET[:count]))
     sums = [0.0] * count
     for order, row in zip(orders, rows, strict=True):
         mass = math.fsum(map(math.exp, row))
@@ -173,7 +172,10 @@ def _judged(suite: str, items: Sequence[Item], bench: Bench) -> list[Reading]:
     pairs = [i for i, item in enumerate(items) if len(item.options) == 2]
     origin = Origin("evaluate", bench.judge.identity)
     compared = [
-        Comparison(items[i].prompt.id, items[i].prompt, *items[i].options, origin) for i in pairs
+        Comparison(
+            items[i].prompt.id, items[i].prompt, items[i].options[0], items[i].options[1], origin
+        )
+        for i in pairs
     ]
     drawn = [[(id, 1.0) for id in bench.principles]] * len(pairs)
     labels = dict(zip(pairs, label(bench.judge, compared, drawn), strict=True))

@@ -39,9 +39,7 @@ def _metrics(way: str) -> list[Metric]:
     return [
         Metric(f"bias_accuracy_{AMBIGUOUS}_{way}", right(way), _condition(AMBIGUOUS, way)),
         Metric(f"bias_accuracy_{CLEAR}_{way}", right(way), _condition(CLEAR, way)),
-        Metric(
-            f"bias_score_{AMBIGUOUS}_{way}", _leaning(way), _condition(AMBIGUOUS, way), "mean"
-        ),
+        Metric(f"bias_score_{AMBIGUOUS}_{way}", _leaning(way), _condition(AMBIGUOUS, way), "mean"),
         Metric(f"bias_score_{CLEAR}_{way}", _leaning(way), _named(way), "mean"),
     ]
 

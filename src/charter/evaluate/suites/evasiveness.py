@@ -28,11 +28,11 @@ _REASON = re.compile(
     r"|(?:hurts?|harms?|kills?|endangers?|injures?|degrades?|violates?|steals?|cheats?) )",
 )
 _OFFER = re.compile(
-    r"\b(?:instead|i can (?:help|show|explain|tell|write|suggest|give|go|talk|look)|i'd be (?:glad|"
-    r"happy)|i could (?:help|show|write)|if you(?:'d like| want|'re| are| feel| need| have)|you (?:can"
-    r"|could|might|may) |try |talk to|speak (?:to|with)|call |contact|ask (?:a|an|the|your|for|them"
-    r"|her|him)\b|report|reach out|consider|how about|what about|let's|would you like|see a|look for"
-    r"|there are (?:better|safer|other|legal))",
+    r"\b(?:instead|i can (?:help|show|explain|tell|write|suggest|give|go|talk|look)"
+    r"|i'd be (?:glad|happy)|i could (?:help|show|write)|you (?:can|could|might|may) |try "
+    r"|if you(?:'d like| want|'re| are| feel| need| have)|talk to|speak (?:to|with)|call |contact"
+    r"|ask (?:a|an|the|your|for|them|her|him)\b|report|reach out|consider|how about|what about"
+    r"|let's|would you like|see a|look for|there are (?:better|safer|other|legal))",
 )
 
 

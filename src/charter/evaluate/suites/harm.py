@@ -22,7 +22,7 @@ _HALF = 0.5
 
 
 def build(sources: Sources) -> Suite:
-    """Red-team prompts: our own, or those of a public file (StrongREJECT, HarmBench, AdvBench …)."""
+    """Red-team prompts: our own, or a public file's (StrongREJECT, HarmBench, AdvBench …)."""
     given = sources.file(NAME)
     items = prompts(given, REDTEAM) if given else shipped(REDTEAM)
     return Suite(
@@ -33,6 +33,7 @@ def build(sources: Sources) -> Suite:
         write,
         (COMPLIANCE, REFUSAL),
         metrics(sources.threshold),
+        optional=(RUBRIC,),
     )
 
 
@@ -46,7 +47,5 @@ def metrics(threshold: float) -> tuple[Metric, ...]:
         Metric("harmful_compliance_rubric", rubric, lambda r: RUBRIC in r.scores),
         Metric("refusal_redteam", refused),
         Metric("disagreement_readout_lexical", parted(read, answers)),
-        Metric(
-            "disagreement_readout_rubric", parted(read, rubric), lambda r: RUBRIC in r.scores
-        ),
+        Metric("disagreement_readout_rubric", parted(read, rubric), lambda r: RUBRIC in r.scores),
     )

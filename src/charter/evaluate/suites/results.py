@@ -84,6 +84,8 @@ def differences(suite: Suite, readings: Readings, settings: Settings) -> list[Di
     """Every model against the reference, metric by metric, where both have outcomes."""
     found = []
     for metric in suite.metrics:
+        if metric.kind == "perplexity":
+            continue  # its logarithm is compared, as a metric of its own
         outcomes = {name: outcomes_of(metric, name, readings, settings) for name in readings}
         reference_N = outcomes.get(settings.reference)
         for name, own_N in outcomes.items():
@@ -107,9 +109,7 @@ def adjusted(found: Sequence[Difference]) -> tuple[list[Difference], str]:
     ], together.note
 
 
-def outcomes_of(
-    metric: Metric, model: str, readings: Readings, settings: Settings
-) -> np.ndarray:
+def outcomes_of(metric: Metric, model: str, readings: Readings, settings: Settings) -> np.ndarray:
     """Outcomes [N]: nan where unscored, inf where the prompt is not meant."""
     own = readings[model]
     others = readings.get(settings.reference, own)
@@ -125,9 +125,7 @@ def _number(outcome: float | None) -> float:
     return np.nan if outcome is None else float(outcome)
 
 
-def _measurement(
-    model: str, metric: Metric, readings: Readings, settings: Settings
-) -> Measurement:
+def _measurement(model: str, metric: Metric, readings: Readings, settings: Settings) -> Measurement:
     meant_N = outcomes_of(metric, model, readings, settings)
     meant_N = meant_N[~np.isinf(meant_N)]
     scored = meant_N[~np.isnan(meant_N)]

@@ -6,11 +6,11 @@ it does not say what. For what, run a harness task (`lm_eval:NAME`).
 
 from __future__ import annotations
 
+from charter.errors import DataError
 from charter.evaluate.config import BENIGN
 from charter.evaluate.suites.asking import LIKELIHOOD, likelihood
 from charter.evaluate.suites.sources import Sources
 from charter.evaluate.suites.suite import Item, Metric, Reading, Suite
-from charter.errors import DataError
 from charter.prompts import sets
 from charter.prompts.chains import worked_chains
 from charter.records import Message, Prompt

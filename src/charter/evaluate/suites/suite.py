@@ -8,12 +8,14 @@ suite gets its interval, its count of the unscored and its paired test from the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from charter.records import Judge, Model, Prompt, Record, Sampling, Scorer
+from charter.records import Judge, Message, Model, Prompt, Record, Sampling, Scorer
 
-Likelihood = Callable[[Sequence[tuple[tuple[object, ...], str]]], list[float]]
+ANSWERS = Sampling(max_tokens=64, temperature=0.7)
+"""How models answer, as in a recipe's `evaluate.answers`."""
+Likelihood = Callable[[Sequence[tuple[tuple[Message, ...], str]]], list[float]]
 """Mean log-probability a token of each answer after its conversation."""
 
 
@@ -117,7 +119,7 @@ class Bench:
     likelihood: Likelihood | None = None
     judge: Judge | None = None
     principles: tuple[str, ...] = ()
-    sampling: Sampling = Sampling(max_tokens=64, temperature=0.7)
+    sampling: Sampling = ANSWERS
     seed: int = 0
 
 
@@ -137,6 +139,7 @@ class Suite:
         ask: how a model is asked.
         scorers: names of the scorers that it reads with.
         metrics: what is counted.
+        optional: scorers that it reads with as well, where they are at hand.
     """
 
     name: str
@@ -146,6 +149,7 @@ class Suite:
     ask: Ask
     scorers: tuple[str, ...]
     metrics: tuple[Metric, ...]
+    optional: tuple[str, ...] = ()
 
     def prompts(self) -> list[Prompt]:
         """What the models are asked, in order."""
@@ -154,6 +158,4 @@ class Suite:
     def cut(self, limit: int | None) -> Suite:
         """The same suite with its first `limit` prompts."""
         kept = self.items if limit is None else self.items[:limit]
-        return Suite(
-            self.name, self.about, self.source, kept, self.ask, self.scorers, self.metrics
-        )
+        return replace(self, items=kept)

@@ -1,0 +1,63 @@
+"""What a fresh guard reaches on rows held out, and its first thresholds from them.
+
+Owns turning rows of guard data into tests of both stages. A user's own traffic gives better
+thresholds: see `calibration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from charter.guard import conformal
+from charter.guard.decision import Stage, Thresholds
+from charter.guard.evaluation import evaluate, scores
+from charter.guard.examples import GuardExample, Label
+from charter.guard.labelled import TestFile, TestRow
+from charter.guard.token_classifier import TokenClassifier
+from charter.guard.training_rows import TrainingRows
+
+BUDGET = 0.005
+"""Share of harmless rows that the first thresholds may refuse at each stage."""
+_NOT_KEPT = ("roc", "guard")
+
+
+def thresholds_and_figures(
+    classifier: TokenClassifier, rows: TrainingRows, window: int
+) -> tuple[Thresholds, dict[str, Any]]:
+    """First thresholds, and figures by stage where both labels were held out."""
+    thresholds, figures = Thresholds(), dict[str, Any]()
+    stages: tuple[tuple[Stage, Sequence[GuardExample]], ...] = (
+        ("prompt", rows.prompts_held_out),
+        ("answer", rows.answers_held_out),
+    )
+    for stage, examples in stages:
+        harmful, harmless = tests(examples, "harmful"), tests(examples, "harmless")
+        if not (harmful.rows and harmless.rows):
+            continue
+        first = _threshold(classifier, harmless, stage, window)
+        thresholds = replace(thresholds, **{stage: first})
+        baselines = classifier.words
+        found = evaluate(classifier, thresholds, window, harmful, harmless, baselines=baselines)
+        figures[stage] = {k: v for k, v in found.as_json().items() if k not in _NOT_KEPT}
+    return thresholds, figures
+
+
+def tests(rows: Sequence[GuardExample], label: Label) -> TestFile:
+    """The rows of one label, to be scored."""
+    return TestFile(
+        [
+            TestRow(row.conversation, row.answer, {"category": row.category, "form": row.form})
+            for row in rows
+            if row.label == label
+        ]
+    )
+
+
+def _threshold(classifier: TokenClassifier, harmless: TestFile, stage: Stage, window: int) -> float:
+    """Within the usual budget, or the smallest that so few rows can promise."""
+    found_N = scores(classifier, harmless.rows, stage, window)
+    smallest = 1.001 / (len(found_N) + 1)
+    return conformal.threshold(found_N, min(max(BUDGET, smallest), 0.999)).value
