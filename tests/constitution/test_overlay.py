@@ -197,3 +197,10 @@ def test_each_clause_remembers_its_file_and_line(folder: Path) -> None:
         "honest": (str(folder / "base.yaml"), 13),
         "calm": (str(folder / "mine.yaml"), 6),
     }
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".yaml", "."])
+def test_a_base_that_no_file_can_be_is_an_error(folder: Path, name: str) -> None:
+    found = error(folder, "", HEAD.replace("base.yaml", name))
+    assert "no document" in str(found)
+    assert found.line == 4

@@ -4,7 +4,7 @@ import base64
 import difflib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from charter.errors import InputError
@@ -48,8 +48,8 @@ def test_the_request_can_be_recovered(dress: Form, request_: str) -> None:
 @settings(max_examples=15, deadline=None)
 @given(text=plain_texts, seed=st.integers(0, 2**60))
 def test_any_request_can_be_recovered(dress: Form, text: str, seed: int) -> None:
-    if dress.name.startswith("few_shot"):
-        text = text.strip()
+    if "leetspeak" in dress.name:
+        assume(not set(text) & set("@$"))  # they stand for letters there
     assert likeness(dress.recover(dress.apply(text, seed))) == likeness(text)
 
 
@@ -67,10 +67,7 @@ def test_a_form_is_a_pure_function_that_ends_with_the_user(dress: Form) -> None:
     assert one == two
     assert one[-1].role == "user"
     assert one != (Message("user", REQUESTS[0]),)
-    assert len({dress.apply(REQUESTS[0], seed) for seed in range(30)}) > 1 or dress.name in FIXED
-
-
-FIXED: set[str] = set()
+    assert len({dress.apply(REQUESTS[0], seed) for seed in range(30)}) > 1
 
 
 @pytest.mark.parametrize("name", ["role_play", "developer_mode", "json_frame", "document"])

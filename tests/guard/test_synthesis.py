@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
+from charter.cli.main import cli
 from charter.constitution import document
 from charter.constitution.document import Categories, Constitution
 from charter.errors import InputError, ModelError
@@ -61,8 +61,16 @@ class Judge:
     identity = "judge@1"
 
     def score(self, exchanges: Sequence[tuple[Prompt, str]]) -> list[Scored]:
-        return [Scored(float(int(text.rstrip(".").split()[-1]) % 2 == 0)) if "number" in text
-                else Scored(None, "unreadable") for _, text in exchanges]  # fmt: skip
+        return [self._one(text) for _, text in exchanges]
+
+    def _one(self, text: str) -> Scored:
+        if not text.startswith("A text with number"):
+            return Scored(None, "unreadable")
+        return Scored(1.0 if is_even(text) else 0.0)
+
+
+def is_even(text: str) -> bool:
+    return int(text.rstrip(".").split()[-1]) % 2 == 0
 
 
 def make(out: Path, constitution: Constitution = SMALL, **more: object) -> Synthesised:
@@ -147,8 +155,7 @@ def test_a_scorer_labels_answers_and_its_doubts_are_counted(tmp_path: Path) -> N
     found = make(tmp_path / "out", model=Writer(), scorer=Judge(), named="writer judge")
     answers = [r for r in rows_of(found) if r.answer.startswith("A text")]
     for row in answers:
-        even = int(row.answer.rstrip(".").split()[-1]) % 2 == 0
-        assert row.label == ("harmful" if even else "harmless")
+        assert row.label == ("harmful" if is_even(row.answer) else "harmless")
     assert {r.category for r in answers if r.label == "harmful"} <= set(HARMFUL)
     assert found.dropped["answer_doubtful"] > 0
     assert found.dropped["answer_unreadable"] > 0  # the drafts of worked chains
@@ -190,7 +197,7 @@ def test_a_planted_duplicate_is_left_out(tmp_path: Path) -> None:
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = make(tmp_path / "out", own=str(own))
     mine = [r for r in rows_of(found) if r.source == "file" and r.form == "plain"]
-    assert [r.conversation[0].content for r in mine] == [text]
+    assert [r.conversation[0].content.rstrip("!") for r in mine] == [text]
 
 
 def test_an_edited_category_regenerates_only_itself(tmp_path: Path) -> None:
@@ -289,12 +296,10 @@ def test_a_wrong_setting_is_refused(tmp_path: Path, config: SynthesisConfig) -> 
 
 
 def test_the_command(tmp_path: Path) -> None:
-    out = tmp_path / "data"
-    command = [sys.executable, "-m", "charter.cli.main", "guard", "synthesize", "--model", "none"]
-    asked = ["--out", str(out), "--per-category", "4", "--form", "base64", "--json"]
-    done = subprocess.run([*command, *asked], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    asked = ["guard", "synthesize", "--model", "none", "--per-category", "2", "--json"]
+    asked += ["--out", str(tmp_path / "data"), "--form", "base64"]
+    found = json.loads(CliRunner().invoke(cli, asked, catch_exceptions=False).stdout)
     assert set(found["by_form"]) == {"plain", "base64", "setup"}
-    assert found["rows"] == sum(1 for _ in Path(found["examples"]).open())
-    bad = subprocess.run([*command, *asked, "--form", "nope"], capture_output=True, text=True)
-    assert bad.returncode == 2 and "nope" in bad.stderr
+    assert found["rows"] == len(Path(found["examples"]).read_bytes().splitlines())
+    with pytest.raises(InputError, match="nope"):
+        CliRunner().invoke(cli, [*asked, "--form", "nope"], catch_exceptions=False)

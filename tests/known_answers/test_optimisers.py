@@ -19,7 +19,7 @@ from charter.training.rl_settings import BestOfNSettings, PPOSettings
 from charter.training.run import train_dpo
 from charter.training.settings import DPOSettings, OnlineSettings, TrainSettings
 
-from .conftest import LONG, PROMPTS, SHORT, divergence, sampled
+from .conftest import PROMPTS, divergence, sampled
 
 FURTHEST = 4.0
 """Nats. Saying one of two even answers always is ln 2 away; random noise, tens of nats."""
@@ -29,18 +29,18 @@ def has_word(conversations: Any, answers: list[str]) -> list[float | None]:
     return [float("good" in answer) for answer in answers]
 
 
-def brevity(conversations: Any, answers: list[str]) -> list[float | None]:
-    return [-float(len(answer.split())) / 3 if answer else None for answer in answers]
+def short(conversations: Any, answers: list[str]) -> list[float | None]:
+    return [float(len(answer.split()) == 1) if answer else None for answer in answers]
 
 
 def online(method: Any) -> Callable[[Checkpoint, Reward, Path], Checkpoint]:
     settings = OnlineSettings(
         method=method,
-        steps=15,
+        steps=20,
         prompts_per_step=4,
         group=4,
         max_new_tokens=8,
-        learning_rate=2e-2,
+        learning_rate=1e-2,
         lora_rank=8,
     )
     return lambda start, reward, out: train_online(start, PROMPTS, reward, settings, out).checkpoint
@@ -63,15 +63,20 @@ def ppo(method: Any) -> Callable[[Checkpoint, Reward, Path], Checkpoint]:
 
 
 def pairs(loss: Any) -> Callable[[Checkpoint, Reward, Path], Checkpoint]:
-    train = TrainSettings(learning_rate=5e-3, epochs=3.0, batch_size=4, lora_rank=8)
+    train = TrainSettings(learning_rate=2e-3, epochs=5.0, batch_size=4, lora_rank=8)
 
     def optimise(start: Checkpoint, reward: Reward, out: Path) -> Checkpoint:
-        first, second = reward([()], [SHORT])[0], reward([()], [LONG])[0]
-        assert first is not None and second is not None
-        p_a = 1 / (1 + math.exp(6 * (second - first)))
-        rows = [PairExample(p.messages, SHORT, LONG, p_a) for p in PROMPTS] * 2
-        rows += [PairExample(p.messages, LONG, SHORT, 1 - p_a) for p in PROMPTS] * 2
-        return train_dpo(start, rows, train, DPOSettings(loss=loss, beta=0.3), out).checkpoint
+        exchanges = sampled(start, 24)
+        values = reward([p.messages for p, _ in exchanges], [text for _, text in exchanges])
+        rows = [
+            PairExample(p.messages, a, b, 0.95 if first == 1.0 else 0.05)
+            for ((p, a), first), ((other, b), second) in zip(
+                *(list(zip(exchanges, values, strict=True))[k::2] for k in (0, 1)), strict=True
+            )
+            if p is other and a and b and first != second
+        ]
+        settings = DPOSettings(loss=loss, beta=0.2, sft_weight=0.2)
+        return train_dpo(start, rows, train, settings, out).checkpoint
 
     return optimise
 
@@ -100,17 +105,16 @@ def mean(checkpoint: Checkpoint, reward: Reward) -> float:
     return sum(known) / len(known)
 
 
-@pytest.mark.parametrize("reward", [has_word, brevity], ids=["has-word", "short"])
+@pytest.mark.parametrize("reward", [has_word, short], ids=["has-word", "short"])
 @pytest.mark.parametrize("method", OPTIMISERS)
 def test_the_reward_rises_and_the_policy_stays_near(
     undecided: Checkpoint, tmp_path: Path, method: str, reward: Reward
 ) -> None:
     before = mean(undecided, reward)
     policy = OPTIMISERS[method](undecided, reward, tmp_path)
-    after = mean(policy, reward)
-    best = {has_word: 1.0, brevity: -1 / 3}[reward]  # type: ignore[index]
-    # At least half of what there was to gain, and a good deal more than chance.
-    assert after - before > 0.5 * (best - before) > 0.1
+    gained, room = mean(policy, reward) - before, 1 - before
+    assert room > 0.2
+    assert gained > room / 2
     assert divergence(policy, undecided) < FURTHEST
 
 

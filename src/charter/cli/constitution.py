@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from charter.cli import constitution_files
+from charter.cli import constitution_files, constitution_probe
 from charter.cli.output import as_json_option, say
 
 
@@ -16,7 +16,7 @@ def group() -> None:
     """Look at constitutions."""
 
 
-for _command in constitution_files.commands:
+for _command in (*constitution_files.commands, constitution_probe.probe):
     group.add_command(_command)
 
 

@@ -140,7 +140,7 @@ def propose(
         opened = Models().get(Checkpoint(model))
         review = ask(document, given, opened, seed=seed, limit=limit)
     write(out, proposals.as_yaml(review))
-    left_out = _counted(review.left_out)
+    left_out = f" (left out: {_counted(review.left_out)})" if review.left_out else ""
     text = f"{len(review.proposals)} proposals from {review.asked} requests{left_out}: {out}"
     say({"out": str(out), **msgspec.to_builtins(review)}, as_json, text)
 
@@ -171,10 +171,10 @@ def _show(found: Imported, out: Path) -> None:
     click.echo(f"{found.format}: {len(document.principles)} principles ({levels or 'no levels'})")
     if found.drafts:
         click.echo(
-            f"{found.drafts} have forms drafted by a template: see `charter constitution lint`"
+            f"{found.drafts} have forms drafted by a template: rewrite those with the tag `draft`"
         )
     if found.left_out:
-        click.echo(f"left out{_counted(found.left_out)}")
+        click.echo(f"left out: {_counted(found.left_out)}")
     click.echo(f"Document: {out}")
 
 
@@ -184,7 +184,7 @@ def _levels(document: Constitution) -> dict[str, int]:
 
 
 def _counted(left_out: dict[str, int]) -> str:
-    return "".join(f"; {count} {reason}" for reason, count in left_out.items())
+    return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
 
 
 def _text_for(out: Path, document: Constitution) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charter.cli import guard_model
 from charter.cli.synthesize import synthesize
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ def group() -> None:
 
 
 group.add_command(synthesize)
+for command in guard_model.COMMANDS:
+    group.add_command(command)
 
 
 @group.command()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from charter.guard.labelled import TestFile
 
 
-class Share(click.ParamType):
+class Share(click.ParamType[float]):
     """A share as a number (`0.005`) or in per cent (`0.5%`), above 0 and below 1."""
 
     name = "share"

@@ -124,8 +124,9 @@ def _show(found: Induced) -> None:
 
     console = Console()
     table = Table(box=SIMPLE, expand=True)
-    for name in ("principle", "learned from", "right", "held out", "right", "95 %", "p (Holm)"):
-        table.add_column(name, justify="left" if name == "principle" else "right")
+    table.add_column("principle", ratio=1)
+    for name in ("train", "right", "held out", "right (95 %)", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in found.principles:
         table.add_row(Text(one.wording.text), *_cells(one))
     if found.principles:
@@ -137,12 +138,12 @@ def _show(found: Induced) -> None:
 
 def _cells(one: Learned) -> list[str]:
     train, held = one.train, one.held_out
+    ends = f" ({100 * held.accuracy.low:.0f} to {100 * held.accuracy.high:.0f})"
     return [
         f"{train.agree} of {train.explained.n}",
         _percent(train.accuracy),
         f"{held.agree} of {held.explained.n}",
-        _percent(held.accuracy),
-        f"{100 * held.accuracy.low:.0f} to {100 * held.accuracy.high:.0f}",
+        _percent(held.accuracy) + ends,
         f"{one.p_holm:.2g}",
     ]
 

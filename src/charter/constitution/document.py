@@ -81,7 +81,7 @@ def normal(document: Constitution) -> Constitution:
 def locate(source: str | Path) -> Path:
     """The file that a name means."""
     named = resources.files("charter.constitution") / "library" / f"{source}.yaml"
-    if not Path(source).suffix and named.is_file():
+    if not Path(source).suffix and _is_file(Path(str(named))):
         return Path(str(named))
     return Path(source)
 
@@ -156,9 +156,16 @@ def _other(name: str, place: Place, keys: Keys, depth: int) -> Source:
     path = locate(name)
     if not path.is_absolute():
         path = Path(place.file).parent / path
-    if not path.is_file():
+    if not _is_file(path):
         place.fail(f"no document {name!r}", "a file beside this one, or a shipped document", keys)
     return read(path, depth=depth + 1)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or one that no file system takes
+        return False
 
 
 def _written_at(keys: Keys, document: Constitution, written: Overlay) -> Keys:

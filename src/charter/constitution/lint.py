@@ -18,6 +18,7 @@ from charter.constitution.balance import balance
 from charter.constitution.checks import problems
 from charter.constitution.clauses import Category, Change, Constitution, Principle
 from charter.constitution.findings import Finding, Remark
+from charter.constitution.formats.drafting import drafts
 from charter.constitution.likeness import Embed, near_duplicates
 from charter.constitution.overlay import OVERLAY_FORMAT
 from charter.constitution.reading import Keys, Place, typed
@@ -58,6 +59,7 @@ def lint(
         return list(_errors(text, path, first)) or [_error("schema", first)]
     document = found.document
     remarks: Iterable[Remark] = chain(
+        drafts(document),
         wording(document),
         near_duplicates(document, embed=embed),
         balance(document),

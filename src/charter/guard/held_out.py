@@ -34,7 +34,7 @@ def thresholds_and_figures(
         ("answer", rows.answers_held_out),
     )
     for stage, examples in stages:
-        harmful, harmless = tests(examples, "harmful"), tests(examples, "harmless")
+        harmful, harmless = as_tests(examples, "harmful"), as_tests(examples, "harmless")
         if not (harmful.rows and harmless.rows):
             continue
         first = _threshold(classifier, harmless, stage, window)
@@ -45,7 +45,7 @@ def thresholds_and_figures(
     return thresholds, figures
 
 
-def tests(rows: Sequence[GuardExample], label: Label) -> TestFile:
+def as_tests(rows: Sequence[GuardExample], label: Label) -> TestFile:
     """The rows of one label, to be scored."""
     return TestFile(
         [

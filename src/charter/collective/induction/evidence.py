@@ -22,6 +22,7 @@ from charter.statistics import Rate, wilson
 ROUNDS = 499
 """Relabellings of the permutation test; the smallest p-value is 1 / (ROUNDS + 1)."""
 _FLOAT = 1e-5
+_COIN = np.array([-1, 1], dtype=np.float32)
 
 
 class Tally(Record, frozen=True):
@@ -91,7 +92,7 @@ def family_wise(votes_PN: Votes, signs: Sequence[int], seed: int) -> NDArray[np.
     size_P = np.sqrt(np.maximum(1, np.abs(v_PN).sum(1)))
     y_N = np.asarray(signs, dtype=np.float32)
     flips = np.random.default_rng(derive("induce-permutations", seed))
-    turned_NB = y_N[:, None] * flips.choice(np.float32([-1, 1]), size=(len(y_N), ROUNDS))
+    turned_NB = y_N[:, None] * flips.choice(_COIN, size=(len(y_N), ROUNDS))
     most_B = (np.abs(v_PN @ turned_NB) / size_P[:, None]).max(0)
     own_P = np.abs(v_PN @ y_N) / size_P
     above = (most_B[None, :] >= own_P[:, None] - _FLOAT).sum(1)

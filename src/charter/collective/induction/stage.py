@@ -71,7 +71,8 @@ class _Part:
     def together(self) -> Tally:
         """Tally of all principles in order; a pair is unscored if the judge failed on one."""
         ballots = self.ballots
-        return tally(verdicts(ballots.votes_CN), ballots.scored_CN.all(0), self.signs)
+        scored_N = np.logical_and.reduce(ballots.scored_CN, axis=0)
+        return tally(verdicts(ballots.votes_CN), np.atleast_1d(scored_N), self.signs)
 
 
 def run(

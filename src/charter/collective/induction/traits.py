@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
 
 import msgspec
 
@@ -53,7 +53,8 @@ def features() -> tuple[Feature, ...]:
     return tuple(_feature(trait) for trait in traits)
 
 
-class _Counter(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Counter:
     """Counts a trait in an answer."""
 
     trait: Trait

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -50,7 +50,8 @@ def grams(text: str) -> frozenset[str]:
     return frozenset([*(t for t in tokens if t not in _COMMON and len(t) > 1), *pairs])
 
 
-class _Has(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Has:
     """1 if a text has the word."""
 
     word: str
@@ -59,7 +60,8 @@ class _Has(NamedTuple):
         return float(self.word in grams(answer))
 
 
-class _Between(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Between:
     """1 with the one word only, -1 with the other only."""
 
     one: str

@@ -141,7 +141,8 @@ def _is_own(given: Given) -> bool:
 
 def _own(given: Given) -> Constitution:
     """A document of ours; an overlay is applied to its base, which lies beside the file."""
-    markdown = given.text.lstrip("\ufeff").startswith("---\n") and not given.file.endswith(".yaml")
+    rules = [line.number for line in given.lines() if line.text.rstrip() == "---"]
+    markdown = len(rules) > 1 and rules[0] == 1
     return documents.parse(given.text, file=given.file, markdown=markdown)
 
 

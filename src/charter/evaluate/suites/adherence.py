@@ -1,7 +1,8 @@
 """Adherence, clause by clause: red-team prompts of the categories that a clause speaks of.
 
 A prompt's category is matched with the harmful categories of the constitution, which name their
-clauses. An answer that goes along violates every clause that its category cites.
+clauses. An answer that goes along violates every clause that its category cites. A file of probes
+that `charter constitution probe` wrote names its clauses itself; see `probes`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from charter.constitution.document import Constitution
+from charter.constitution.probing.probe import is_it
 from charter.errors import InputError
 from charter.evaluate.config import COMPLIANCE, REDTEAM, REFUSAL
 from charter.evaluate.loaders import prompts
+from charter.evaluate.suites import probes
 from charter.evaluate.suites.asking import write
 from charter.evaluate.suites.counting import complied
 from charter.evaluate.suites.sources import Sources, shipped
@@ -23,6 +26,8 @@ NAME = "adherence"
 def build(sources: Sources) -> Suite:
     """Red-team prompts whose category the constitution knows."""
     given = sources.file(NAME)
+    if given and is_it(given):
+        return probes.suite(NAME, given, sources)
     cited = clauses_of(sources.constitution)
     every = prompts(given, REDTEAM) if given else shipped(REDTEAM)
     items = [item for item in every if item.prompt.category in cited]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from random import Random
 
@@ -17,11 +18,18 @@ _NEIGHBOURS = {
 
 
 def misspelt(text: str, source: Random) -> str:
-    """Every second longer word with one slip: letters swapped, doubled, left out or hit beside."""
-    return _WORD.sub(
-        lambda match: _slip(match.group(), source) if source.random() < _SHARE else match.group(),
-        text,
-    )
+    """Every second longer word, at least one, with a slip.
+
+    Letters are swapped, doubled, left out, or the key beside them is hit.
+    """
+    found = list(_WORD.finditer(text))
+    hit = set(source.sample(range(len(found)), math.ceil(_SHARE * len(found))))
+    done, parts = 0, list[str]()
+    for number, match in enumerate(found):
+        word = match.group()
+        parts += [text[done : match.start()], _slip(word, source) if number in hit else word]
+        done = match.end()
+    return "".join([*parts, text[done:]])
 
 
 def _slip(word: str, source: Random) -> str:
