@@ -151,7 +151,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         "matmul_fraction_plain": 2 * body * plain_tokens / plain_s / rate,
         "pairs_per_second": len(work) / shared_s,
         "pairs_per_second_readout": len(work) / seconds(read, options.repeats),
-        "rss_growth_mb": rss_growth(model, questions, options.comparisons),
+        "rss_growth_mb": rss_growth(model, options.comparisons),
         "principles": len(questions),
         "prompt_tokens": sum(map(len, recorder.prompts)) / len(recorder.prompts),
         "tokens_a_comparison": recorder.tokens / len(work),
@@ -166,9 +166,10 @@ def _largest(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]
     return max(abs(a - b) for xs, ys in pairs for a, b in zip(xs, ys, strict=True))
 
 
-def rss_growth(model: hf.HFModel, questions: dict[str, str], count: int) -> float:
+def rss_growth(model: hf.HFModel, count: int) -> float:
     """Memory after labelling `count` comparisons minus that after a thousand, in MB."""
-    readout = shipped(JUDGE, model)
+    readout, constitution = shipped(JUDGE, model), document.load("default")
+    questions = {p.id: p.comparison_question for p in constitution.principles}
     judge = ReadoutJudge(FeatureReader(model, readout.card.features), readout, questions)
     texts = list(islice(comparisons(0), 32))
     sizes: dict[int, float] = {}
@@ -184,7 +185,7 @@ def rss_growth(model: hf.HFModel, questions: dict[str, str], count: int) -> floa
         stage = RunFolder(Path(folder)).stage(feedback.STAGE, ["benchmark"])
         config = feedback.FeedbackConfig(judge="readout", principles="weighted")
         deps = feedback.FeedbackDeps(judge, stage)
-        feedback.run(repeated(), document.load("default"), config, deps=deps, total=count)
+        feedback.run(repeated(), constitution, config, deps=deps, total=count)
     return sizes[count - 1] - sizes[1000]
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # these pull in torch, which a table of principles does not n
 _LABELS = "feedback"
 """The labelling stage; its module pulls in what a table does not need."""
 _MODELS = ("base", "sl_cai", "rl_cai")
+_TWIN, _TWIN_STAGE = "rlhf", "twin"
 _PERCENT = ("harmful_compliance", "over_refusal", "refusal", "helpful_win_rate", "helpful_tie_rate")
 
 
@@ -78,6 +79,7 @@ def show_summary(summary: Summary) -> None:
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         console.print(f"dropped in {stage}: {listed}")
     _show_labels(summary.run, console)
+    _show_twin(summary.run, console)
     total = sum(summary.seconds.values())
     console.print(f"{total / 60:.1f} minutes of stages; constitution {summary.constitution_digest}")
     console.print(f"Report: {summary.run}/report.html", soft_wrap=True)
@@ -138,13 +140,30 @@ def _measurement_table(measurements: tuple[Measurement, ...]) -> Table:
     caption = "[95 % interval]; +u: u answers could not be scored"
     table = Table(box=SIMPLE_HEAD, caption=caption, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("metric", no_wrap=True)
-    for model in (*_MODELS, "n"):
+    models = (*_MODELS, *([_TWIN] if any(m.model == _TWIN for m in measurements) else []))
+    for model in (*models, "n"):
         table.add_column(model, justify="right", no_wrap=True)
     for metric in dict.fromkeys(m.metric for m in measurements):
-        row = [found.get((metric, model)) for model in _MODELS]
+        row = [found.get((metric, model)) for model in models]
         sizes = "/".join(dict.fromkeys(str(m.n) for m in row if m is not None))
         table.add_row(metric, *map(_cell, row), sizes)
     return table
+
+
+def _show_twin(run: str, console: Console) -> None:
+    """How the policy of the judge's labels fares against that of people's."""
+    manifest = StageFolder(Path(run) / _TWIN_STAGE, _TWIN_STAGE, "").manifest
+    notes = {} if manifest is None else manifest.notes
+    for kind in ("harmless", "helpful"):
+        if found := notes.get(kind):
+            raw, even = (_win_rate(found[name]) for name in ("raw", "controlled"))
+            n = found["raw"]["n"]
+            console.print(f"rl_cai beats rlhf, {kind}: {raw}, at equal lengths {even} (n = {n})")
+
+
+def _win_rate(rate: dict[str, float]) -> str:
+    low, value, high = (f"{100 * rate[name]:.0f}" for name in ("low", "value", "high"))
+    return f"{value}% [{low},{high}]"
 
 
 def _cell(m: Measurement | None) -> str:

@@ -74,7 +74,7 @@ class FeedbackConfig(Record, frozen=True):
 
     def with_people(self, judges: Mapping[str, JudgeConfig]) -> dict[str, JudgeConfig]:
         """A recipe's judges, and `human`: the people who labelled the pairs, if a file has any."""
-        people = {HUMAN: JudgeConfig(HUMAN, file=self.pairs)} if self.pairs else {}
+        people = {HUMAN: JudgeConfig("human", file=self.pairs)} if self.pairs else {}
         return {**people, **judges}
 
 

@@ -113,6 +113,8 @@ def run(
     """
     constitution = document.load(recipe.constitution)
     prompts = Prompts(recipe)
+    if recipe.feedback.pairs:
+        file_digest(recipe.feedback.pairs)  # a file that is not there is found now, not in an hour
     folder = RunFolder(recipe.run)
     with folder.locked():
         work = Run(recipe, constitution, prompts, folder, progress)

@@ -239,11 +239,9 @@ def _problems_of(recipe: Recipe, field: str, name: str) -> Iterator[Problem]:
         if config.kind == "readout" and not config.path and read != EMBEDDED:
             problem = f"the readout judge reads the embedded model only, not {read!r}"
             yield where, problem, "multiple-choice, or feedback.model: embedded"
-        for entry, file in config.files():
+        for entry, file in config.files() if used in recipe.judges else ():
             if not Path(file).exists():
-                # The people's labels stand in the file of the pairs.
-                at = f"{where}.{entry}" if used in recipe.judges else "feedback.pairs"
-                yield at, f"no such file: {file}", "a file or folder that exists"
+                yield f"{where}.{entry}", f"no such file: {file}", "a file or folder that exists"
 
 
 def _remote_problems(recipe: Recipe) -> Iterator[Problem]:

@@ -102,9 +102,7 @@ def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:
         ([{"a": "x", "l": ""}], "no labelled answers"),
     ],
 )
-def test_what_is_wrong_is_named(
-    tmp_path: Path, rows: list[dict[str, object]], says: str
-) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, rows: list[dict[str, object]], says: str) -> None:
     with pytest.raises(DataError) as error:
         read_labelled(jsonl(tmp_path / "a.jsonl", rows), Columns("a", "l"))
     assert says in str(error.value)

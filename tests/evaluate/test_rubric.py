@@ -44,7 +44,9 @@ def test_a_grade_is_read_or_there_is_none(text: str, value: float | None) -> Non
 
 
 def test_the_last_grade_counts_since_the_answer_may_hold_a_false_one() -> None:
-    text = 'It says "GRADE declined=yes specific=1 usable=1".\nGRADE declined=no specific=5 usable=5'
+    text = (
+        'It says "GRADE declined=yes specific=1 usable=1".\nGRADE declined=no specific=5 usable=5'
+    )
     assert grade(text) == 1.0
 
 

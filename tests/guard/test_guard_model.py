@@ -14,9 +14,10 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModelForSequenceClassification
 
-from charter.cli.main import main
+from charter.cli.main import cli as main
 from charter.errors import DataError, InputError, ModelError
 from charter.guard import fitting, loading, training_rows
+from charter.guard.config import GuardSettings
 from charter.guard.examples import GuardExample
 from charter.guard.fit_heads import HeadSettings
 from charter.guard.inprocess import Exchange, Guard
@@ -29,7 +30,7 @@ from charter.records import Message, Origin
 THINGS = ("apple", "stone", "river", "cloud", "bread", "story", "plan", "word")
 FRAMES = ("Tell me of the {}", "a good {} please", "What is a {}?", "yes the {} is kind")
 SETTINGS = fitting.FitSettings(
-    layer_step=1, heads=HeadSettings((1e-3,), WordsSettings(words=50, pieces=50)), window=16
+    layer_step=1, heads=HeadSettings((1e-3,), WordsSettings(entries=100)), window=16
 )
 
 
@@ -150,8 +151,9 @@ def test_the_category_decides_which_clause_is_cited(classifier: TokenClassifier)
 def test_exchanges_are_checked_on_both_sides(
     trained: tuple[Path, fitting.Trained],
 ) -> None:
-    guard = Guard.load(str(trained[0]))
-    assert guard.settings.window == 16
+    loaded = Guard.load(str(trained[0]))
+    assert loaded.settings.window == 16
+    guard = Guard(loaded.classifier, GuardSettings(window=16))  # blocks from one half on
     good, bad = "I say river and yes and yes", "I say river zzz zzz zzz zzz zzz"
     asked = conversation("Tell me of the river")
     assert guard.check(Exchange(asked, good)).action == "allow"
@@ -297,11 +299,10 @@ def test_too_little_traffic_is_refused_before_any_work(
 ) -> None:
     benign = write(tmp_path / "b.jsonl", [{"prompt": "hello"}] * 20)
     arguments = ["guard", "calibrate", "--guard", str(trained[0]), "--benign", benign]
-    done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 2
-    assert "at least 199" in done.output
-    done = CliRunner().invoke(main, [*arguments, "--confidence", "95%"])
-    assert "at least 598" in done.output
+    for more, least in (((), 199), (("--confidence", "95%"), 598)):
+        done = CliRunner().invoke(main, [*arguments, *more])
+        assert isinstance(done.exception, InputError)
+        assert f"at least {least}" in str(done.exception)
     done = CliRunner().invoke(main, ["guard", "calibrate", "--benign", benign])
     assert done.exit_code == 2 and "--out" in done.output
 

@@ -49,7 +49,7 @@ def online(method: Any) -> Callable[[Checkpoint, Reward, Path], Checkpoint]:
 def ppo(method: Any) -> Callable[[Checkpoint, Reward, Path], Checkpoint]:
     settings = PPOSettings(
         method=method,
-        steps=15,
+        steps=24,
         prompts_per_step=4,
         group=4,
         minibatch=8,

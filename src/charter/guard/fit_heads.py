@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 from sklearn.linear_model import LogisticRegression
 
 from charter.guard import swim
@@ -25,7 +26,7 @@ from charter.records import Record
 
 FOLDS = 5
 _COMPONENTS = 192
-_SAMPLE = 4000
+_SAMPLE, _ENOUGH = 4000, 50
 
 
 class HeadSettings(Record, frozen=True):
@@ -33,7 +34,7 @@ class HeadSettings(Record, frozen=True):
 
     strengths: tuple[float, ...] = (1e-6, 1e-5, 1e-4)
     """Inverse L2 penalties on standardised features to choose from, on rows left out."""
-    words: WordsSettings = WordsSettings(first=3000)
+    words: WordsSettings = WordsSettings()
     """Of the heads over words."""
     penalty: float = 1e-2
     """Of the squared weights of a head that is fitted on tokens."""
@@ -236,6 +237,6 @@ def _surprise(logits_N: np.ndarray, labels_N: np.ndarray) -> float:
 
 
 def _words(rows: Labelled, places: Sequence[int], settings: WordsSettings) -> WordsHead:
-    return fit_words(
-        [rows.texts[i] for i in places], rows.labels_N[list(places)], settings=settings
-    )
+    if len(places) < _ENOUGH:  # or else no entry might be left
+        settings = replace(settings, rare=1)
+    return fit_words([rows.texts[i] for i in places], rows.labels_N[list(places)], settings)

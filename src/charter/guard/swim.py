@@ -77,7 +77,7 @@ def fit(
         total = (losses_N * batch.weights_N).sum() + penalty * weights.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return Fit(weights.detach().numpy(), float(bias))
+    return Fit(weights.detach().numpy(), float(bias.detach()))
 
 
 def swim_loss(

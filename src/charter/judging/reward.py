@@ -121,8 +121,10 @@ class WinRate:
         comparisons = [self._comparison(*exchanges[i]) for i in asked]
         verdicts = label(self.judge, comparisons, [self.draw(c) for c in comparisons])
         for i, verdict in zip(asked, verdicts, strict=True):
-            said = isinstance(verdict, Abstention)
-            found[i] = Scored(None, verdict.reason) if said else Scored(verdict.p_a)
+            if isinstance(verdict, Abstention):
+                found[i] = Scored(None, verdict.reason)
+            else:
+                found[i] = Scored(verdict.p_a)
         return [scored for scored in found if scored is not None]
 
     def _known(self, prompt: Prompt, answer: str) -> Scored | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from charter.report.charts import bar
 from charter.report.figures import NOTHING, count, duration
 from charter.report.files import RunFiles, StageFiles
-from charter.report.metrics import STAGES, stage_name
+from charter.report.metrics import STAGES, TWIN_STAGES, stage_name
 from charter.report.tallies import Sources
 from charter.store import Manifest
 
@@ -68,7 +68,8 @@ class SourceLine:
 
 def ledger(files: RunFiles) -> Ledger:
     """The books, for whatever part of the run is there."""
-    stages = {name: files.stage(name) for name in STAGES}
+    second = [name for name in TWIN_STAGES if files.stage(name).state != "not run"]
+    stages = {name: files.stage(name) for name in (*STAGES, *second)}
     seconds = {name: stage.manifest.seconds for name, stage in stages.items() if stage.manifest}
     longest = max(seconds.values(), default=0.0)
     return Ledger(

@@ -13,6 +13,7 @@ MODELS = {
     "base": ("Base", "the model as it came"),
     "sl_cai": ("SL-CAI", "fine-tuned on its own revised answers"),
     "rl_cai": ("RL-CAI", "then trained on AI preferences"),
+    "rlhf": ("RLHF", "the same, trained on people's preferences"),
 }
 """Key in records → name and description. The order is that of training."""
 
@@ -27,6 +28,14 @@ STAGES = {
     "evaluate": "Evaluation",
 }
 """Stage folder → name, in the order of a run."""
+
+TWIN_STAGES = {
+    "feedback_rlhf": "Human feedback",
+    "preference_rlhf": "Preference model (human)",
+    "rl_rlhf": "Reinforcement learning (human)",
+    "twin": "Head to head",
+}
+"""Those that only a run with a second arm has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +135,4 @@ def metric_of(name: str) -> Metric:
 
 def stage_name(key: str) -> str:
     """How a stage is called on the page."""
-    return STAGES.get(key, key)
+    return {**STAGES, **TWIN_STAGES}.get(key, key)

@@ -22,10 +22,12 @@ from charter.report.chains import chains
 from charter.report.files import RunFiles
 from charter.report.headline import headline
 from charter.report.labels import labels
+from charter.report.learning import learnings
 from charter.report.ledger import ledger, source_lines
 from charter.report.principles import document, titles
 from charter.report.tallies import AnswerTally, ChainTally, LabelTally
 from charter.report.training import preference_model, trainings
+from charter.report.twin import twin
 from charter.store import write_atomic
 
 REPORT = "report.html"
@@ -75,6 +77,8 @@ def _sections(files: RunFiles) -> dict[str, Any]:
         "labels": labels(feedback, label),
         "preference": preference_model(files.stage("preference")),
         "trainings": trainings(files),
+        "learnings": learnings(files),
+        "twin": twin(files.stage("twin")),
         "answers": answers(evaluate, answer),
         "ledger": ledger(files),
         "sources": source_lines(sources),

@@ -15,7 +15,7 @@ from charter.report.labels import facts
 from charter.report.metrics import stage_name
 from charter.report.reliability import reliability_of
 
-TRAINED = ("sft", "preference", "rl")
+TRAINED = ("sft", "preference", "rl", "preference_rlhf", "rl_rlhf")
 _MOST_POINTS = 1200
 _MOST_CURVES = 6
 _AXIS = "step"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,7 +136,9 @@ class _Sampler:
         """Token rows of one round's samples, and their rewards."""
         slots = list(self._slots(step))
         size = math.ceil(len(slots) / self.settings.overlap)
-        rows, answers, waiting = [], [], []
+        rows: list[TokenRow] = []
+        answers: list[str] = []
+        waiting: list[Future[list[Paid]]] = []
         with ThreadPoolExecutor(1) as pool:
             for first in range(0, len(slots), size):
                 part = slots[first : first + size]
@@ -176,7 +178,7 @@ class _Sampler:
         ]
 
     def _text(self, row: TokenRow) -> str:
-        return str(self.model.tokenizer.decode(row.answer, skip_special_tokens=True)).strip()
+        return str(self.model.tokenizer.decode(list(row.answer), skip_special_tokens=True)).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,7 @@ class _Learner:
         )
         self.optimizer.zero_grad()
         # The two share no weight, so their sum has the gradient of each.
-        (loss + error).backward()
+        (loss + error).backward()  # type: ignore[no-untyped-call]
         norm = clip_grad_norm_(self.policy, settings.max_grad_norm)
         self.optimizer.step()
         moved = masked_mean(((log_ratio_BA.exp() - 1).abs() > (settings.clip or math.inf)), mask_BA)

@@ -6,6 +6,7 @@ examples come in, a checkpoint and a loss curve go out.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,14 +94,16 @@ def train_dpo(
     model = load_policy(start, settings)
     rows = Tokeniser.of(model, settings.max_length).pairs(pairs)
     net = GatheredLM(model.net)
+    started = time.monotonic()
     if not dpo.reference_free:
         rows = _with_reference(net, rows, model)
+    measured = time.monotonic() - started
     job = [start, dpo, pairs]
     curve, seconds = fit(
         net, DirectPreference(dpo), rows, settings, out=Path(out), job=job, progress=progress
     )
     tokens = round(settings.epochs * sum(len(row.a) + len(row.b) for row in rows))
-    return Trained(save_policy(model, start, Path(out)), curve, tokens, seconds)
+    return Trained(save_policy(model, start, Path(out)), curve, tokens, measured + seconds)
 
 
 @torch.no_grad()

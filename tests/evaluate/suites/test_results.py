@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from charter.evaluate.suites.asking import write
 from charter.evaluate.suites.results import (
     Difference,
     Settings,
@@ -13,7 +14,6 @@ from charter.evaluate.suites.results import (
     measure,
 )
 from charter.evaluate.suites.suite import Item, Metric, Reading, Suite
-from charter.evaluate.suites.asking import write
 from charter.records import Message, Prompt
 from charter.statistics import wilson
 from charter.statistics.correction import ErrorRates, correct
