@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test exhaustive check bench clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -42,6 +42,9 @@ demo: setup ## Run the whole loop on the embedded model (about a quarter of an h
 
 test: setup ## Run the tests.
 	$(BIN)/python -m pytest
+
+exhaustive: setup ## Run the tests that repeat others with thousands of cases more (many minutes).
+	$(BIN)/python -m pytest -m exhaustive
 
 check: setup ## Lint, formatting, types, layers.
 	$(BIN)/ruff check

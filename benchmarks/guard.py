@@ -1,7 +1,12 @@
-"""What the guard costs: so far, what its server adds to an endpoint.
+"""What the guard costs: what its probe adds to a model, and its server to an endpoint.
 
     python benchmarks/guard.py [--json] [--streams 500] [--chunks 20] [--interval 0.5]
-                               [--requests 100000]
+                               [--requests 100000] [--model embedded] [--tokens 48] [--no-probe]
+
+The probe: a linear head on every layer of the served model. Its operations are counted; its time is
+measured by generating the same text with it and without, in turns.
+
+The server:
 
 Three processes: a stub endpoint that sends a chunk at fixed intervals, the guard before it (a list
 of words, so no model work), and this one as the client. Each chunk carries the time at which it was
@@ -26,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -255,7 +260,43 @@ def soak(options: argparse.Namespace) -> Figures:
     }
 
 
-PARTS: tuple[Callable[[argparse.Namespace], Figures], ...] = (proxy, soak)
+def probe(options: argparse.Namespace) -> Figures:
+    """What a head on every layer adds to each token: operations, and wall time in-process."""
+    if options.no_probe:
+        return {}
+    # Here and not above: the stub's process imports this file too, and needs no torch.
+    import numpy as np
+
+    from charter.guard.probe import Probe
+    from charter.models import hf
+    from charter.records import Message, Request, Sampling
+
+    model = hf.load(options.model)
+    layers = tuple(range(1, model.layers + 1))
+    weights = np.random.default_rng(0).normal(size=(len(layers), model.hidden_size))
+    head = Probe(weights.astype(np.float32), 0.0, layers)
+    asked = (Message("user", "Write a long story about a lighthouse and the people in it."),)
+    request = Request(asked, Sampling(options.tokens, temperature=0.0), 0)
+    seen: dict[str, list[float]] = {"with": [], "without": []}
+    model.generate([request])  # warm
+    for turn in range(options.probe_turns):
+        # Each first as often as the other, since a busy machine changes its pace.
+        for kind in ("with", "without") if turn % 2 else ("without", "with"):
+            with head.watching(model) if kind == "with" else nullcontext():
+                started = time.perf_counter()
+                done = model.generate([request])[0]
+                seen[kind].append((time.perf_counter() - started) / done.tokens)
+    bare = statistics.median(seen["without"])
+    added = statistics.median(a - b for a, b in zip(seen["with"], seen["without"], strict=True))
+    return {
+        "probe_flop_fraction": head.flop_fraction(model),
+        "probe_wall_fraction": round(added / bare, 5),
+        "probe_token_ms": round(1000 * bare, 3),
+        "probe_layers": len(layers),
+    }
+
+
+PARTS: tuple[Callable[[argparse.Namespace], Figures], ...] = (probe, proxy, soak)
 
 
 def main() -> None:
@@ -265,6 +306,10 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between chunks")
     parser.add_argument("--requests", type=int, default=0, help="also watch memory over so many")
+    parser.add_argument("--model", default="embedded", help="model that the probe watches")
+    parser.add_argument("--tokens", type=int, default=48, help="tokens of each timed answer")
+    parser.add_argument("--probe-turns", type=int, default=10, help="timed answers of each kind")
+    parser.add_argument("--no-probe", action="store_true", help="load no model")
     options = parser.parse_args()
     figures: Figures = {}
     for part in PARTS:

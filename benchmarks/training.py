@@ -14,7 +14,9 @@ and the centring of a preference model (at most 1000 answers, which TRL has no e
 
 `matmul_fraction` is that of SFT: the floating-point operations that training cannot do without,
 over the machine's matrix-product rate in the same run. `rss_ratio` is the largest of the three
-ratios of peak memory, this project's over TRL's.
+ratios of peak memory, this project's over TRL's. `*_cpu_ratio` compares the processor
+time of whole calls, loading and saving included: a check on `*_ratio` where the machine is shared.
+No text may be longer than `--max-length`: TRL drops such pairs or cuts their answers.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, S
 from charter.models import hf
 from charter.prompts.chains import worked_chains
 from charter.records import Checkpoint, Message
-from charter.training.examples import ChatExample, PairExample
+from charter.training.examples import ChatExample, PairExample, Tokeniser
 from charter.training.policy import adapter_config
 from charter.training.preference import train_preference
 from charter.training.quiet import quiet
@@ -176,9 +178,11 @@ def work(options: argparse.Namespace) -> dict[str, float]:
     task, _, side = options.work.partition(":")
     run = with_charter if side == "charter" else with_trl
     with tempfile.TemporaryDirectory() as folder, quiet():
+        before = time.process_time()
         seconds, tokens = run(task, options, Path(folder))
+        cpu = time.process_time() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "tokens": tokens, "rss_mb": peak / 1e6}
+    return {"seconds": seconds, "cpu_seconds": cpu, "tokens": tokens, "rss_mb": peak / 1e6}
 
 
 def apart(task: str, side: str, options: argparse.Namespace, folder: str) -> dict[str, float]:
@@ -198,6 +202,9 @@ def apart(task: str, side: str, options: argparse.Namespace, folder: str) -> dic
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """All figures."""
     model = hf.load(options.model)
+    longest = max(map(len, Tokeniser.of(model, sys.maxsize).pairs(pairs(options.examples))))
+    if longest > options.max_length:
+        raise SystemExit(f"a text has {longest} tokens: --max-length must be at least that")
     flops_a_token = operations(model, options.rank)
     rates: list[float] = []
     found: dict[str, float] = {}
@@ -213,12 +220,12 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
                     runs[side].append(apart(task, side, options, folder))
             found |= _compared(task, runs)
     rate = statistics.median(rates)
+    ratios = {name: found[name] for name in (f"{task}_ratio" for task in TASKS)}
     return {
-        **{f"{task}_ratio": found[f"{task}_ratio"] for task in TASKS},
+        **ratios,
         "matmul_fraction": found["sft_tokens_per_s"] * flops_a_token / rate,
         "rss_ratio": max(found[f"{task}_rss_ratio"] for task in TASKS),
-        **{name: value for name, value in found.items() if not name.endswith("_ratio")},
-        **{f"{task}_rss_ratio": found[f"{task}_rss_ratio"] for task in TASKS},
+        **{name: value for name, value in found.items() if name not in ratios},
         "matmul_gflops": rate / 1e9,
     }
 
@@ -241,6 +248,7 @@ def _compared(task: str, runs: dict[str, list[dict[str, float]]]) -> dict[str, f
     ours, theirs = (tokens / median(side, "seconds") for side in SIDES)
     return {
         f"{task}_ratio": ours / theirs,
+        f"{task}_cpu_ratio": median("trl", "cpu_seconds") / median("charter", "cpu_seconds"),
         f"{task}_tokens_per_s": ours,
         f"{task}_tokens_per_s_trl": theirs,
         f"{task}_tokens": tokens,
@@ -258,7 +266,7 @@ def main() -> None:
     parser.add_argument("--model", default="embedded", help="embedded, a hub name, or a folder")
     parser.add_argument("--rank", type=int, default=16, help="of the adapter; 0 trains all weights")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument("--max-length", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--checkpointing", action="store_true")
     parser.add_argument("--work", help=argparse.SUPPRESS)

@@ -28,8 +28,9 @@ from charter import pipeline
 from charter.critique import CritiqueConfig
 from charter.display import show_summary
 from charter.engine import local
-from charter.errors import DataError, StoreError
+from charter.errors import DataError, InputError, StoreError
 from charter.evaluate.config import SCORERS, EvaluateConfig
+from charter.evaluate.twin import TwinConfig
 from charter.feedback import FeedbackConfig
 from charter.judging.config import JudgeConfig
 from charter.judging.label_statistics import lines
@@ -39,6 +40,7 @@ from charter.recipe import PromptsConfig, Recipe
 from charter.records import Prompt, Sampling, Scored
 from charter.rl import RlConfig
 from charter.sft import SftConfig
+from charter.training.rl_settings import MonitorSettings, PPOSettings
 from charter.training.settings import TrainSettings
 
 DATA_STAGES = ("critique", "sft_data", "pairs", "feedback", "evaluate")
@@ -270,6 +272,68 @@ def test_people_can_take_the_judges_place(finished: Finished, tmp_path: Path) ->
     assert labels["judge"].startswith("human:harmless.jsonl@")
     assert labels["self_preference"] is None
     assert not list((tmp_path / "twin").glob("critique.old-*"))
+
+
+def test_a_twin_learns_from_people_what_the_other_learns_from_the_judge(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"prompt": f"question {i}", "a": f"better {i}", "b": f"worse {i}", "label": "a"}
+        for i in range(6)
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = finished.copy(tmp_path / "twin")
+    twin = msgspec.structs.replace(
+        recipe,
+        feedback=msgspec.structs.replace(recipe.feedback, pairs=str(file)),
+        twin=TwinConfig("human"),
+    )
+    summary = pipeline.run(twin)
+    assert set(summary.seconds) == set(pipeline.stages_of(twin)) > set(pipeline.STAGES)
+    assert not list((tmp_path / "twin").glob("sft.old-*"))
+    notes = {name: notes_of(twin, name) for name in ("feedback", "feedback_rlhf", "twin")}
+    judges = [notes[name]["statistics"]["judge"] for name in ("feedback", "feedback_rlhf")]
+    assert judges[0].startswith("multiple-choice@") and judges[1].startswith("human:pairs.jsonl@")
+    assert notes["twin"]["labelled_by"] == {"rl_cai": judges[0], "rlhf": judges[1]}
+    assert notes["twin"]["harmless"]["raw"]["n"] == 3
+    assert notes_of(twin, "rl")["checkpoint"] != notes_of(twin, "rl_rlhf")["checkpoint"]
+    assert {m.model for m in summary.measurements} == {"base", "sl_cai", "rl_cai", "rlhf"}
+    assert "AI against human labels" in (tmp_path / "twin" / "report.html").read_text()
+    show_summary(summary)
+    assert "rl_cai beats rlhf, harmless" in capsys.readouterr().out
+    assert pipeline.run(twin) == summary
+
+
+def test_a_judge_is_the_reward_and_another_one_watches(finished: Finished, tmp_path: Path) -> None:
+    recipe = finished.copy(tmp_path / "direct")
+    direct = msgspec.structs.replace(
+        recipe,
+        judges={
+            **recipe.judges,
+            "payer": JudgeConfig("pointwise", min_mass=0.0),
+            "watcher": JudgeConfig("multiple-choice", min_mass=0.0, format="lee"),
+        },
+        rl=RlConfig(
+            method="ppo",
+            reward="payer",
+            ppo=PPOSettings(steps=2, prompts_per_step=2, max_new_tokens=8, lora_rank=2),
+            monitor=MonitorSettings(held_out="watcher"),
+        ),
+    )
+    pipeline.run(direct, through="rl")
+    notes = notes_of(direct, "rl")
+    assert notes["reward"].startswith("win-rate:pointwise@")
+    assert notes["monitor"]["held_out"].startswith("win-rate:multiple-choice@")
+    same = msgspec.structs.replace(direct.rl, monitor=MonitorSettings(held_out="payer"))
+    with pytest.raises(InputError, match="also rewards"):
+        pipeline.run(msgspec.structs.replace(direct, rl=same), through="rl")
+
+
+def notes_of(recipe: Recipe, stage: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((Path(recipe.run) / stage / "manifest.json").read_text())
+    notes: dict[str, Any] = found["notes"]
+    return notes
 
 
 def statistics(run: Path) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from charter import rl
-from charter.errors import TrainingError
+from charter.errors import InputError, TrainingError
 from charter.models import hf
 from charter.records import (
     Abstention,
@@ -26,8 +27,9 @@ from charter.records import (
     Scorer,
     Verdict,
 )
-from charter.rl import RlConfig, RlDeps
+from charter.rl import RlConfig, RlDeps, Watched
 from charter.store import RunFolder, StageFolder
+from charter.training.rl_settings import BestOfNSettings, MonitorSettings, PPOSettings
 from charter.training.settings import DPOSettings, OnlineSettings, TrainSettings
 
 PROMPTS = [
@@ -160,3 +162,105 @@ def test_a_finished_stage_does_not_train_again(
     again = rl.run([], [], config, deps=RlDeps(Checkpoint("/nowhere"), stage, never))
     assert again.files == first.files
     assert again.notes["checkpoint"]["digest"] == first.notes["checkpoint"].digest
+
+
+class Fixed:
+    """Scores every answer alike, but for those to one prompt, which it knows by its kind."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        self.kinds: set[str] = set()
+
+    def score(self, exchanges: Sequence[tuple[Prompt, str]]) -> list[Scored]:
+        self.kinds |= {prompt.kind for prompt, _ in exchanges}
+        return [Scored(float(len(text) % 3)) for _, text in exchanges]
+
+
+PPO = RlConfig(
+    method="ppo",
+    ppo=PPOSettings(steps=2, prompts_per_step=2, group=2, max_new_tokens=6, lora_rank=2),
+    monitor=MonitorSettings(window=1, stop=False),
+)
+BEST = RlConfig(method="best-of-n", best_of_n=BestOfNSettings(n=3, max_new_tokens=6), train=QUICK)
+REDTEAM = [Prompt(p.id, p.messages, "redteam") for p in PROMPTS]
+
+
+def lines(stage: StageFolder, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (stage.path / name).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("method", ["ppo", "reinforce"])
+def test_ppo_is_watched_by_a_scorer_that_pays_nothing(
+    start: Checkpoint, stage: StageFolder, method: Any
+) -> None:
+    gold = Fixed("gold@1")
+    deps = RlDeps(
+        start,
+        stage,
+        Vowels,
+        held_out=lambda: Watched(gold, frozenset({"inner@2"})),
+        refusal=lambda text: "sorry" in text,
+        evaluators=frozenset({"evaluator@3"}),
+        labellers=frozenset({"inner@2"}),
+    )
+    config = msgspec.structs.replace(PPO, method=method)
+    notes = rl.run([], REDTEAM, config, deps=deps).notes
+    assert (notes["method"], notes["rollouts"], notes["reward"]) == (method, 8, "vowels@1")
+    monitor = notes["monitor"]
+    assert (monitor["held_out"], monitor["evaluates"]) == ("gold@1", False)
+    assert monitor["labelled"] is True and monitor["kept"] == "last"
+    rows = lines(stage, "monitor.jsonl")
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(row["held_out"]["n"] == 4 and row["refusal"]["value"] == 0 for row in rows)
+    assert gold.kinds == {"redteam"}
+    rollouts = list(stage.log(Rollout))
+    assert all(set(r.components) == {"reward", "held_out"} for r in rollouts)
+
+
+@pytest.mark.parametrize(
+    ("identity", "evaluators", "problem"),
+    [("vowels@1", set(), "also rewards"), ("gold@1", {"gold@1"}, "also evaluates")],
+)
+def test_who_watches_neither_rewards_nor_evaluates(
+    start: Checkpoint, stage: StageFolder, identity: str, evaluators: set[str], problem: str
+) -> None:
+    deps = RlDeps(
+        start,
+        stage,
+        Vowels,
+        held_out=lambda: Watched(Fixed(identity)),
+        evaluators=frozenset(evaluators),
+    )
+    with pytest.raises(InputError, match=problem) as caught:
+        rl.run([], PROMPTS, PPO, deps=deps)
+    assert caught.value.field == "rl.monitor.held_out"
+
+
+def test_best_of_n_imitates_the_winners(start: Checkpoint, stage: StageFolder) -> None:
+    notes = rl.run([], PROMPTS, BEST, deps=RlDeps(start, stage, lambda: Fixed("any@1"))).notes
+    assert notes["rollouts"] == 9 and len(notes["checkpoint"].adapters) == 1
+    chosen = [r for r in stage.log(Rollout) if r.components["chosen"]]
+    assert {r.prompt for r in chosen} == {p.id for p in PROMPTS}
+    assert notes["monitor"]["held_out"] is None
+
+
+def test_best_of_n_when_answering_trains_nothing(start: Checkpoint, stage: StageFolder) -> None:
+    best = msgspec.structs.replace(BEST.best_of_n, when="answering")
+    config = msgspec.structs.replace(BEST, best_of_n=best)
+    notes = rl.run([], PROMPTS, config, deps=RlDeps(start, stage, Vowels)).notes
+    assert (notes["checkpoint"], notes["reward"]) == (start, "vowels@1")
+    assert not (stage.path / "checkpoint").exists()
+
+
+def test_a_price_on_words_is_paid_and_written_down(start: Checkpoint, stage: StageFolder) -> None:
+    config = msgspec.structs.replace(ONLINE, length_weight=-0.5)
+    rl.run([], PROMPTS, config, deps=RlDeps(start, stage, lambda: Fixed("any@1")))
+    for rollout in stage.log(Rollout):
+        parts = rollout.components
+        assert parts["words"] == len(rollout.completion.split())
+        assert rollout.reward == pytest.approx(parts["reward"] - 0.5 * parts["words"])
+
+
+def test_the_seed_of_a_run_moves_every_optimiser() -> None:
+    found = PPO.seeded(7)
+    assert {found.train.seed, found.online.seed, found.ppo.seed} == {7}

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import torch
 
 from charter.models import hf
 from charter.recipe import Recipe
 from charter.records import Message, Record, Request, Sampling
+from charter.rl import BEST_OF_N
 from charter.selection import Prompts
 from charter.training.settings import TrainSettings
 
@@ -100,16 +102,50 @@ def _training_rate(model: hf.HFModel) -> float:
 
 def _stages(recipe: Recipe, prompts: Prompts) -> list[StageEstimate]:
     answers = 2 * len(prompts.pairs) * recipe.feedback.pairs_per_prompt
+    arm = [
+        _reading("feedback", answers, recipe.feedback.answer),
+        _training("preference", answers, recipe.preference.train, _limit(recipe)),
+        _rl(recipe, prompts, answers),
+    ]
     return [
         _critique(recipe, len(prompts.critique)),
         _answers("sft_data", len(prompts.sft), recipe.sft.helpful),
         _training("sft", _demonstrations(recipe, prompts), recipe.sft.train, _limit(recipe)),
         _answers("pairs", answers, recipe.feedback.answer),
-        _reading("feedback", answers, recipe.feedback.answer),
-        _training("preference", answers, recipe.preference.train, _limit(recipe)),
-        _training("rl", answers, recipe.rl.train, _limit(recipe)),
+        *arm,
+        *(_again(stage) for stage in arm if recipe.twin.judge),
         _evaluate(recipe, len(prompts.evaluate)),
     ]
+
+
+def _rl(recipe: Recipe, prompts: Prompts, answers: int) -> StageEstimate:
+    """Learning from pairs, or sampling and learning from the samples."""
+    config = recipe.rl
+    if not config.on_policy:
+        return _training("rl", answers, config.train, _limit(recipe))
+    if config.method == BEST_OF_N:
+        best = config.best_of_n
+        samples, limit = len(prompts.pairs) * best.n, best.max_new_tokens
+        learnt = len(prompts.pairs) * config.train.epochs * (best.when == "training")
+    elif config.method in ("ppo", "reinforce"):
+        ppo = msgspec.structs.replace(config.ppo, method=config.method).resolved()
+        samples, limit = ppo.steps * ppo.prompts_per_step * ppo.group, ppo.max_new_tokens
+        learnt = float(samples * ppo.epochs)
+    else:
+        online = config.online
+        samples = online.steps * online.prompts_per_step * online.group
+        limit, learnt = online.max_new_tokens, float(samples)
+    row = _CONTEXT + _FILL * limit
+    generated = int(samples * _FILL * limit)
+    return StageEstimate("rl", samples, generated, int(samples * row), int(learnt * row), 0.0)
+
+
+def _again(stage: StageEstimate) -> StageEstimate:
+    """A stage of the second arm; people's labels are there already."""
+    name = f"{stage.stage}_rlhf"
+    if stage.stage == "feedback":
+        return StageEstimate(name, 0, 0, 0, 0, 0.0)
+    return msgspec.structs.replace(stage, stage=name)
 
 
 def _critique(recipe: Recipe, count: int) -> StageEstimate:
@@ -134,7 +170,8 @@ def _training(name: str, examples: int, train: TrainSettings, limit: int) -> Sta
 
 
 def _evaluate(recipe: Recipe, count: int) -> StageEstimate:
-    answers, calls = recipe.evaluate.answers, 3 * count
+    models = 4 if recipe.twin.judge else 3
+    answers, calls = recipe.evaluate.answers, models * count
     read = calls * (2 * _CONTEXT + answers.max_tokens)
     return _stage("evaluate", calls, generated=calls * answers.max_tokens, read=read)
 

@@ -5,6 +5,7 @@ Knows no schema: the constitution and the recipe bring their own, and their own 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ _PARSER_SLIPS = (
 )
 """What the parser raises, beside YAML errors, on odd tags (`!!int x`) and endless nesting."""
 
+_DEEPEST = 100
+"""Brackets open at once, wherever they stand; people write three or four."""
+
 
 def parse(text: str, *, file: str | Path, kind: type[InputError]) -> Any:
     """The mapping that a text holds; it remembers the lines of its keys.
@@ -31,6 +35,7 @@ def parse(text: str, *, file: str | Path, kind: type[InputError]) -> Any:
     Raises:
         InputError: of the given kind, naming file and line, if it is not YAML or not a mapping.
     """
+    _refuse_deep_nesting(text, file, kind)
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -58,6 +63,16 @@ def line_of(tree: Any, keys: Sequence[int | str]) -> int | None:
         except (AttributeError, KeyError, IndexError, TypeError):
             break
     return line
+
+
+def _refuse_deep_nesting(text: str, file: str | Path, kind: type[InputError]) -> None:
+    """The parser's time grows with the cube of the brackets that are open: minutes for 1,500."""
+    depth = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth = max(0, depth + (1 if bracket[0] in "[{" else -1))
+        if depth > _DEEPEST:
+            line = text.count("\n", 0, bracket.start()) + 1
+            raise kind("nested too deeply", file=file, line=line, expected=f"{_DEEPEST} levels")
 
 
 def _first_line(error: Exception) -> str:

@@ -105,7 +105,7 @@ def test_some_mutations(tmp_path: Path) -> None:
     assert refused > 40
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ten_thousand_mutations(tmp_path: Path) -> None:
     read, refused = _fuzz(tmp_path, range(1_000, 11_000))
     assert read + refused == 10_000

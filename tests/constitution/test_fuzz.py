@@ -113,6 +113,6 @@ def test_damaged_documents_give_errors_with_file_and_line(tmp_path: Path) -> Non
     check(150, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ten_thousand_damaged_documents(tmp_path: Path) -> None:
     check(10_000, tmp_path)

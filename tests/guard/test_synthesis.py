@@ -14,11 +14,12 @@ from charter.constitution import document
 from charter.constitution.document import Categories, Constitution
 from charter.errors import InputError, ModelError
 from charter.guard import synthesis
+from charter.guard.assembly import SynthesisConfig
 from charter.guard.examples import GuardExample, Material
 from charter.guard.flips import Flip, flips
 from charter.guard.material import MaterialDeps
 from charter.guard.slots import MaterialConfig
-from charter.guard.synthesis import SynthesisConfig, Synthesised
+from charter.guard.synthesis import Synthesised
 from charter.records import Completion, Prompt, Request, Scored
 from charter.store import RecordLog
 

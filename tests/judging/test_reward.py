@@ -89,8 +89,8 @@ class Served(Models):
 
 
 def rate_ten(text: str, suffix: str) -> list[float]:
-    """All mass on 10 for good answers, spread evenly for all others."""
-    return [0.0] * 9 + [1.0] if "good" in text else [0.1] * 10
+    """A ten for good answers, a one for all others."""
+    return [0.0] * 9 + [1.0] if "good" in text else [1.0] + [0.0] * 9
 
 
 def made(config: JudgeConfig, model: Chooser):  # type: ignore[no-untyped-def]
@@ -107,7 +107,7 @@ def made(config: JudgeConfig, model: Chooser):  # type: ignore[no-untyped-def]
 def test_a_rating_judge_pays_its_rating() -> None:
     reward = made(JudgeConfig("rating"), Chooser(rate_ten))
     found = reward.scorer.score([(FINE, "good"), (HARM, "good"), (FINE, "so so"), (FINE, "")])
-    assert [s.value for s in found[:3]] == pytest.approx([1.0, 1.0, 0.0])
+    assert [s.value for s in found[:3]] == pytest.approx([1.0, 1.0, -1.0])
     assert found[3].value is None
     assert any(identity.startswith("rating@") for identity in reward.identities)
 

@@ -28,7 +28,7 @@ HEAD = fit_words(TEXTS, LABELS)
 def test_it_tells_answers_apart_by_their_words() -> None:
     found = HEAD.apply(["Sure, take it.", "I will not do this.", ""])
     assert found[0] > 0.5 and found[1] < -0.5
-    assert found[1] < found[2] == pytest.approx(HEAD.bias) < found[0]
+    assert found[2] == pytest.approx(HEAD.bias) and found[1] < found[2] < found[0]
 
 
 def test_it_is_scikit_learns_own_model() -> None:

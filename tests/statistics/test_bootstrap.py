@@ -107,7 +107,7 @@ def test_coverage_of_a_clustered_mean() -> None:
     assert honest(coverage(world, 0.0))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_coverage_of_bca_on_a_skewed_mean() -> None:
     def world(source: np.random.Generator, number: int) -> Rate:
         return bootstrap_mean(source.exponential(1, 100), seed=number, draws=400, method="bca")

@@ -74,7 +74,7 @@ def test_coverage_of_two_planted_players() -> None:
     assert honest(coverage(world, 0.5 * ELO_PER_LOGIT))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_coverage_of_three_planted_players_with_ties() -> None:
     """A quarter of the games are ties; the figure is the log-odds of the expected score."""
     strengths = np.array([0.0, 0.6, -0.9])

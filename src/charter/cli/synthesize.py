@@ -10,7 +10,8 @@ import click
 from charter.cli.output import as_json_option, say
 
 if TYPE_CHECKING:
-    from charter.guard.synthesis import SynthesisConfig, Synthesised
+    from charter.guard.assembly import SynthesisConfig
+    from charter.guard.synthesis import Synthesised
     from charter.models.loading import Models
     from charter.records import Scorer
 
@@ -90,8 +91,8 @@ def synthesize(
 
 
 def _config(amounts: dict[str, Any]) -> SynthesisConfig:
+    from charter.guard.assembly import SynthesisConfig
     from charter.guard.slots import MaterialConfig
-    from charter.guard.synthesis import SynthesisConfig
 
     material = MaterialConfig(amounts["per_category"], amounts["answers"], amounts["language"])
     return SynthesisConfig(

@@ -16,7 +16,7 @@ import torch
 
 from charter.guard.readable import cleaned
 from charter.guard.tracking import GrowingText
-from charter.guard.views import ViewSettings, views
+from charter.guard.views import Conversation, ViewSettings, views
 from charter.models.hf import HFModel
 from charter.models.scoring import Tree
 from charter.records import Message, digest
@@ -102,17 +102,19 @@ class ActivationReader:
         self._answers = FeatureStore(cache / f"answers-{named}", self.width)
 
     def prompts(
-        self, conversations: Sequence[tuple[Message, ...]], progress: Progress | None = None
+        self, conversations: Sequence[Conversation], progress: Progress | None = None
     ) -> np.ndarray:
-        """Mean over all tokens, then the last token, of each conversation [N, 2F]."""
+        """Mean over all tokens but the first, then the last one, of each conversation [N, 2F]."""
 
         def reduce(states: tuple[torch.Tensor, ...], row: int, span: slice) -> torch.Tensor:
             features_TF = self._features(states, row, span)
-            return torch.cat([features_TF.mean(0), features_TF[-1]])
+            return torch.cat([features_TF[min(1, len(features_TF) - 1) :].mean(0), features_TF[-1]])
 
-        trees = {digest(c): c for c in conversations}
-        self._fill(self._prompts, trees, self._prompt_tree, reduce, progress)
-        return self._prompts.get([digest(c) for c in conversations])
+        every = [views(turns, self.settings)[0] for turns in conversations]
+        keys = [digest(view) for view in every]
+        by_key = dict(zip(keys, every, strict=True))
+        self._fill(self._prompts, by_key, self._prompt_tree, reduce, progress)
+        return self._prompts.get(keys)
 
     def answers(
         self, exchanges: Sequence[Exchange], progress: Progress | None = None
@@ -122,9 +124,10 @@ class ActivationReader:
         def reduce(states: tuple[torch.Tensor, ...], row: int, span: slice) -> torch.Tensor:
             return self._features(states, row, span).mean(0)
 
-        trees = {digest(e): e for e in exchanges}
-        self._fill(self._answers, trees, self._answer_tree, reduce, progress)
-        return self._answers.get([digest(e) for e in exchanges])
+        keys = [digest(exchange) for exchange in exchanges]
+        by_key = dict(zip(keys, exchanges, strict=True))
+        self._fill(self._answers, by_key, self._answer_tree, reduce, progress)
+        return self._answers.get(keys)
 
     def answer_tokens(
         self,
@@ -165,16 +168,16 @@ class ActivationReader:
     def _features(self, states: tuple[torch.Tensor, ...], row: int, span: slice) -> torch.Tensor:
         return torch.cat([states[layer][row, span] for layer in self.layers], dim=-1)
 
-    def _prompt_tree(self, conversation: tuple[Message, ...]) -> Tree:
-        return Tree((), (tuple(self._context(conversation)),))
+    def _prompt_tree(self, view: Conversation) -> Tree:
+        return Tree((), (tuple(self._cut(self.model.render(view))),))
 
     def _answer_tree(self, exchange: Exchange) -> Tree:
         context, answer = exchange
         text = GrowingText(lambda piece: self.model.encode(cleaned(piece)))
         ids = text.extend(answer)[:MOST_TOKENS] or self.model.end_ids()[:1]
-        return Tree(tuple(self._context(context)), (tuple(ids),))
+        before = self.model.render(views(context, self.settings)[0])
+        return Tree(tuple(self._cut(before)), (tuple(ids),))
 
-    def _context(self, conversation: tuple[Message, ...]) -> list[int]:
-        ids = self.model.render(views(conversation, self.settings)[0])
+    def _cut(self, ids: list[int]) -> list[int]:
         # Rows as long as that are rare, and one of them would make its whole batch slow.
         return [*ids[:1], *ids[-2 * MOST_TOKENS :]] if len(ids) > 2 * MOST_TOKENS else ids

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ from charter.readout.words import WordsHead
 from charter.records import Message, Record, digest
 
 AnswerHead = Literal["mean", "swim", "cumulative-max"]
+ANSWER_HEADS: tuple[AnswerHead, ...] = get_args(AnswerHead)
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 _COMPONENTS = 256

@@ -48,7 +48,7 @@ class ReadoutHeads:
     """Linear heads on activations.
 
     Attributes:
-        prompt_mean_KF: on the mean over all tokens of the conversation.
+        prompt_mean_KF: on the mean over all tokens of the conversation but the first.
         prompt_last_KF: on its last token.
         prompt_bias_K: added.
         answer_F: on each token of the answer.
@@ -71,7 +71,9 @@ class ReadoutHeads:
     def prompt(self, numbers_TP: np.ndarray) -> np.ndarray:
         """See `Heads`."""
         axes = len(self.prompt_bias_K)
-        mean_K, last_K = numbers_TP[:, :axes].mean(0), numbers_TP[-1, axes : 2 * axes]
+        # The first token's activations are huge and always the same: a mean over them is a length.
+        mean_K = numbers_TP[min(1, len(numbers_TP) - 1) :, :axes].mean(0)
+        last_K = numbers_TP[-1, axes : 2 * axes]
         return np.asarray(mean_K + last_K + self.prompt_bias_K)
 
     def answer(self, numbers_TP: np.ndarray) -> np.ndarray:

@@ -18,10 +18,13 @@ from charter.guard.examples import GuardExample, Label
 from charter.guard.labelled import TestFile, TestRow
 from charter.guard.token_classifier import TokenClassifier
 from charter.guard.training_rows import TrainingRows
+from charter.seeds import derive
 
 BUDGET = 0.005
 """Share of harmless rows that the first thresholds may refuse at each stage."""
 _NOT_KEPT = ("roc", "guard")
+_MOST = 800
+"""Rows of each label: enough for the budget, and answers are scored window by window."""
 
 
 def thresholds_and_figures(
@@ -46,12 +49,12 @@ def thresholds_and_figures(
 
 
 def as_tests(rows: Sequence[GuardExample], label: Label) -> TestFile:
-    """The rows of one label, to be scored."""
+    """Rows of one label, to be scored; of many, some, whatever order they stand in."""
+    chosen = sorted((r for r in rows if r.label == label), key=lambda r: derive("held out", r.id))
     return TestFile(
         [
             TestRow(row.conversation, row.answer, {"category": row.category, "form": row.form})
-            for row in rows
-            if row.label == label
+            for row in chosen[:_MOST]
         ]
     )
 

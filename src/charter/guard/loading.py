@@ -18,7 +18,8 @@ from charter.guard import cascade, guard_file, readout_guard, sequence, words
 from charter.guard.decision import Classifier, Thresholds
 from charter.guard.guard_file import FILE, GuardFile
 
-_DEFAULT = Path(__file__).with_name("library") / "default"
+DEFAULT = Path(__file__).with_name("library") / "default"
+"""Where the shipped guard lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def folder_of(guard: str) -> Path:
     Raises:
         InputError: there is no guard there.
     """
-    folder = _DEFAULT if guard == "default" else Path(guard)
+    folder = DEFAULT if guard == "default" else Path(guard)
     if not (folder / FILE).is_file():
         expected = f"a folder with {FILE}, or 'default' where the shipped guard is installed"
         raise InputError(f"{guard!r} holds no guard", field="--guard", expected=expected)

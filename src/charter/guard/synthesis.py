@@ -8,13 +8,12 @@
     └── examples/             the rows; flips.jsonl beside them after an edit
 
 Material is made category by category, each under a key of what that category says. An edit of the
-document therefore makes anew what it touches and nothing else. Rows are put together at the end, in
-two passes over the material: one that finds duplicates and plans the forms, one that writes.
+document therefore makes anew what it touches and nothing else. The rows are put together at the
+end, by `assembly`.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,14 +24,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from charter.constitution.document import Constitution
-from charter.engine.local import chunks
 from charter.errors import InputError
-from charter.guard import dressing, material, slots
-from charter.guard.dedup import SeenTexts
-from charter.guard.dressing import Base, Plan
-from charter.guard.examples import LABELS, GuardExample, Material
-from charter.guard.flips import Flip, flips
-from charter.guard.forms.catalogue import form, forms
+from charter.guard import material, slots
+from charter.guard.assembly import FLIPS, STAGE, Assembly, SynthesisConfig, verdicts
+from charter.guard.examples import LABELS, Material
+from charter.guard.flips import Flip
 from charter.guard.frames import frames_digest
 from charter.guard.material import MaterialDeps
 from charter.guard.slots import MaterialConfig, Slot, Subject
@@ -45,44 +41,10 @@ from charter.guard.sources import (
     merged,
     pool,
 )
-from charter.records import Dropped, Origin, Record, digest
-from charter.store import DROPPED, RECORDS, Manifest, RunFolder, StageFolder
+from charter.records import Record, digest
+from charter.store import RECORDS, Manifest, RunFolder, StageFolder
 
-STAGE = dressing.STAGE
-POOL, OWN, FLIPS = "pool", "own", "flips.jsonl"
-_AT_ONCE = 200
-
-
-class SynthesisConfig(Record, frozen=True):
-    """What is to be made."""
-
-    material: MaterialConfig = MaterialConfig()
-    pool: int = 1000
-    """Most prompts of the benign pool."""
-    forms: tuple[str, ...] = ()
-    """Attack forms; all if none are named."""
-    forms_each: int = 4
-    """Forms for each harmful prompt; harmless twins come beside them."""
-    setups: int = 60
-    """Rows with a long set-up and nothing asked, labelled harmful."""
-    duplicate: float = 0.6
-    """Similarity of word trigrams from which a prompt is a duplicate."""
-
-    def check(self) -> SynthesisConfig:
-        """The same.
-
-        Raises:
-            InputError: a number is out of range, or a form is unknown.
-        """
-        wanted = {"per_category": self.material.per_category, "forms_each": self.forms_each}
-        for name, value in wanted.items():
-            if value < 1:
-                raise InputError(f"is {value}", field=name, expected="at least 1")
-        if not 0.0 < self.duplicate <= 1.0:
-            raise InputError(f"is {self.duplicate}", field="duplicate", expected="0 to 1")
-        for name in self.forms:
-            form(name)
-        return self
+POOL, OWN = "pool", "own"
 
 
 class Synthesised(Record, frozen=True):
@@ -160,11 +122,6 @@ def run(
         return _assemble(folder, stages, constitution, config, deps, tuple(made))
 
 
-def verdicts(stage: StageFolder) -> dict[str, str]:
-    """Label by exchange of the rows in a folder; see `flips.flips`."""
-    return {row.exchange: row.label for row in stage.log(GuardExample)}
-
-
 def _parts(
     constitution: Constitution,
     config: SynthesisConfig,
@@ -228,7 +185,7 @@ def _assemble(
     before = _verdicts_before(folder, asked)
     stage = folder.stage(STAGE, asked)
     if stage.manifest is None:
-        _Assembly(stages, stage, constitution, config, deps).write(before)
+        Assembly(stages, stage, constitution, config, deps.seed).write(before)
     manifest = stage.manifest
     assert manifest is not None
     return _summary(stage, manifest, stages, config, made)
@@ -246,97 +203,6 @@ def _verdicts_before(folder: RunFolder, asked: Any) -> dict[str, str]:
         return {}
     earlier = StageFolder(folder.path / STAGE, STAGE, "")
     return verdicts(earlier) if earlier.manifest else {}
-
-
-class _Assembly:
-    """Puts the rows together."""
-
-    def __init__(
-        self,
-        stages: list[StageFolder],
-        out: StageFolder,
-        constitution: Constitution,
-        config: SynthesisConfig,
-        deps: MaterialDeps,
-    ) -> None:
-        self.stages, self.out, self.config, self.deps = stages, out, config, deps
-        self.clauses = fallback_clauses(constitution, "harmful")
-        self.origin = Origin(
-            STAGE, "library", constitution.digest, frames_digest(), None, deps.seed
-        )
-
-    def write(self, before: dict[str, str]) -> None:
-        """All rows, duplicates, flips, and the manifest."""
-        started = time.monotonic()
-        for name in (RECORDS, DROPPED, FLIPS):
-            # Rows are made from what is on disk, at no cost: half a file is simply made again.
-            (self.out.path / name).unlink(missing_ok=True)
-        bases = self._kept()
-        names = self.config.forms or tuple(forms())
-        planned = dressing.plan(bases.values(), names, self.config.forms_each, self.deps.seed)
-        log, found = self.out.log(GuardExample), _Counts()
-        for group in chunks(self._rows(bases, planned), _AT_ONCE):
-            found.add(group)
-            log.append(group)
-        self._note_flips(before)
-        self.out.finish(time.monotonic() - started, found.notes())
-
-    def _kept(self) -> dict[str, Base]:
-        """Bases that repeat no earlier one; the others are written down as dropped."""
-        seen, bases = SeenTexts(self.config.duplicate), dict[str, Base]()
-        dropped: list[Dropped] = []
-        for found in self._material():
-            text = "\n".join(message.content for message in found.prompt.messages)
-            earlier = found.id if found.id in bases else seen.add(found.id, text)
-            if earlier:
-                dropped.append(Dropped(found.id, STAGE, "duplicate", earlier))
-            else:
-                bases[found.id] = dressing.base_of(found)
-        self.out.log(Dropped, DROPPED).append(dropped)
-        return bases
-
-    def _rows(self, bases: dict[str, Base], planned: Plan) -> Iterator[GuardExample]:
-        written: set[str] = set()
-        for found in self._material():
-            if found.id in bases and found.id not in written:
-                written.add(found.id)
-                yield from dressing.rows(found, planned.get(found.id, ()), forms(), self.origin)
-        yield from dressing.setups(self.config.setups, self.clauses, self.origin)
-
-    def _material(self) -> Iterator[Material]:
-        for stage in self.stages:
-            yield from stage.log(Material)
-
-    def _note_flips(self, before: dict[str, str]) -> None:
-        if not before:
-            return
-        log = self.out.log(GuardExample)
-        after = {row.exchange: row.label for row in log}
-        cited = {row.exchange: row.clauses for row in log}
-        self.out.log(Flip, FLIPS).append(flips(before, after, cited))
-
-
-class _Counts:
-    """Counts rows as they go by."""
-
-    def __init__(self) -> None:
-        self.counts, self.form = Counter[str](), dict[str, Counter[str]]()
-        self.category = dict[str, Counter[str]]()
-
-    def add(self, rows: list[GuardExample]) -> None:
-        for row in rows:
-            part = "answer" if row.answer else "prompt"
-            self.counts[f"{row.split}/{part}/{row.label}"] += 1
-            self.category.setdefault(row.category, Counter())[row.label] += 1
-            if not row.answer:
-                self.form.setdefault(row.form, Counter())[row.label] += 1
-
-    def notes(self) -> dict[str, Any]:
-        return {
-            "counts": dict(sorted(self.counts.items())),
-            "by_form": {name: dict(c) for name, c in self.form.items()},
-            "by_category": {name: dict(c) for name, c in self.category.items()},
-        }
 
 
 def _summary(

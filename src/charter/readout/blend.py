@@ -132,9 +132,8 @@ def left_out(rows: Rows, more: MoreTexts | None = None) -> np.ndarray:
     for source in np.unique(sources_N):
         inside = sources_N == source
         tested = rows.part(inside)
-        found_N[inside] = fit_blend(rows.part(~inside), more).logits(
-            tested.features_NF, tested.texts
-        )
+        blend = fit_blend(rows.part(~inside), more, folds=3)  # only for its calibration
+        found_N[inside] = blend.logits(tested.features_NF, tested.texts)
     return found_N
 
 
@@ -151,14 +150,22 @@ def discriminant(
     one = labels_N == 1
     mean_1, mean_0 = x_NF[one].mean(0), x_NF[~one].mean(0)
     r_NF = x_NF - np.where(one[:, None], mean_1, mean_0)
-    n, gap_F = len(r_NF), (mean_1 - mean_0).astype(np.float64)
-    penalty = ridge * float((r_NF.astype(np.float64) ** 2).sum()) / n
-    gram_NN = (r_NF @ r_NF.T).astype(np.float64)
-    inner_N = np.linalg.solve(gram_NN + n * penalty * np.eye(n), r_NF @ gap_F)
-    weights_F = (gap_F - r_NF.T @ inner_N) / penalty
+    weights_F = _solved(r_NF, (mean_1 - mean_0).astype(np.float64), ridge)
     bias = -float(weights_F @ (mean_1 + mean_0)) / 2
     weights_F = weights_F / scale_F
     return weights_F, bias - float(weights_F @ centre_F)
+
+
+def _solved(r_NF: np.ndarray, gap_F: np.ndarray, ridge: float) -> np.ndarray:
+    """(R'R / N + r tr(R'R) / N I)^-1 gap, in the smaller of the two spaces."""
+    n, width = r_NF.shape
+    penalty = ridge * float(np.square(r_NF, dtype=np.float64).sum()) / n
+    if width <= n:
+        within_FF = (r_NF.T @ r_NF).astype(np.float64) / n
+        return np.asarray(np.linalg.solve(within_FF + penalty * np.eye(width), gap_F))
+    gram_NN = (r_NF @ r_NF.T).astype(np.float64)
+    inner_N = np.linalg.solve(gram_NN + n * penalty * np.eye(n), r_NF @ gap_F)
+    return np.asarray((gap_F - r_NF.T @ inner_N) / penalty)
 
 
 def _fit_heads(rows: Rows, more: MoreTexts) -> tuple[np.ndarray, float, WordsHead]:

@@ -1,6 +1,6 @@
 """Proximal policy optimisation of a language model, on any reward that reads text.
 
-Owns the round: sample, reward, estimate advantages, learn. It is Schulman et al. 2017 in the form
+Owns learning from a round of samples; sampling is `rounds`, the formulas `advantages`. It is Schulman et al. 2017 in the form
 that Ziegler et al. 2019 gave it for text (a KL penalty a token, the reward on the last one), small
 enough to be read in one sitting. REINFORCE with a learned baseline (Lee et al. 2023) is a setting
 of it. A sample without a reward is left out before anything is learnt; a round without any moves
@@ -24,10 +24,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers.optimization import get_scheduler
 
 from charter.errors import TrainingError
-from charter.models.generation import TokenRequest, sample
 from charter.models.hf import HFModel
-from charter.records import Checkpoint, Prompt, Sampling
-from charter.seeds import derive, draws
+from charter.records import Checkpoint, Prompt
+from charter.seeds import draws
 from charter.training.actor import ActorCritic, Reading, Reference
 from charter.training.advantages import (
     generalised_advantages,
@@ -37,15 +36,16 @@ from charter.training.advantages import (
     value_loss,
     whitened,
 )
-from charter.training.examples import TokenRow, end_of_turn
+from charter.training.examples import TokenRow
 from charter.training.monitor import Monitor
 from charter.training.objectives import Batch, lay_out_rows
 from charter.training.online import TrainedOnline
 from charter.training.policy import load_policy, precision, save_policy
 from charter.training.quiet import quiet
 from charter.training.recorder import Keep, Recorder
-from charter.training.rewards import Paid, Reward, pay
+from charter.training.rewards import Reward
 from charter.training.rl_settings import PPOSettings
+from charter.training.rounds import RoundSampler
 from charter.training.snapshot import Snapshot
 from charter.training.watch import Progress, silent
 
@@ -89,7 +89,7 @@ def train_ppo(
     snapshot = Snapshot(model.net)
     recorder = Recorder(reward, keep, monitor, snapshot.keep)
     learner, curve = _Learner(model, settings), []
-    sampler = _Sampler(model, prompts, recorder, settings)
+    sampler = RoundSampler(model, prompts, recorder, settings)
     for step in range(1, settings.steps + 1):
         rows, rewards = sampler.round(step)
         figures = learner.learn(step, rows, rewards)
@@ -108,77 +108,6 @@ def train_ppo(
         sampler.tokens,
         time.monotonic() - started,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """One answer to be sampled: its prompt, and the seed of its randomness."""
-
-    prompt: Prompt
-    seed: int
-
-
-class _Sampler:
-    """Samples answers and has them rewarded, part by part."""
-
-    def __init__(
-        self,
-        model: HFModel,
-        prompts: Sequence[Prompt],
-        recorder: Recorder,
-        settings: PPOSettings,
-    ) -> None:
-        self.model, self.prompts, self.recorder, self.settings = model, prompts, recorder, settings
-        self.end, self.tokens = end_of_turn(model), 0
-        self.sampling = Sampling(settings.max_new_tokens, settings.temperature)
-
-    def round(self, step: int) -> tuple[list[TokenRow], list[float | None]]:
-        """Token rows of one round's samples, and their rewards."""
-        slots = list(self._slots(step))
-        size = math.ceil(len(slots) / self.settings.overlap)
-        rows: list[TokenRow] = []
-        answers: list[str] = []
-        waiting: list[Future[list[Paid]]] = []
-        with ThreadPoolExecutor(1) as pool:
-            for first in range(0, len(slots), size):
-                part = slots[first : first + size]
-                made = self._sample(part)
-                texts = [self._text(row) for row in made]
-                conversations = [slot.prompt.messages for slot in part]
-                waiting.append(pool.submit(pay, self.recorder.reward, conversations, texts))
-                rows, answers = rows + made, answers + texts
-        paid: list[Paid] = [one for future in waiting for one in future.result()]
-        talks = [slot.prompt.messages for slot in slots]
-        self.recorder.book(step, [slot.prompt.id for slot in slots], talks, answers, paid)
-        self.tokens += sum(len(row) for row in rows)
-        return rows, [one.total for one in paid]
-
-    def _slots(self, step: int) -> Iterator[_Slot]:
-        count, seed = self.settings.prompts_per_step, self.settings.seed
-        for place in range((step - 1) * count, step * count):
-            lap, at = divmod(place, len(self.prompts))
-            order = list(range(len(self.prompts)))
-            draws(seed, _SEED, "order", lap).shuffle(order)
-            prompt = self.prompts[order[at]]
-            for number in range(self.settings.group):
-                yield _Slot(prompt, derive(seed, _SEED, step, prompt.id, number))
-
-    def _sample(self, slots: Sequence[_Slot]) -> list[TokenRow]:
-        room = self.settings.max_length - self.settings.max_new_tokens
-        prompts = [_cut(self.model.render(slot.prompt.messages), room) for slot in slots]
-        requests = [
-            TokenRequest(ids, self.sampling, slot.seed)
-            for ids, slot in zip(prompts, slots, strict=True)
-        ]
-        self.model.net.eval()
-        made = sample(self.model.net, requests, end_ids=[self.end])
-        return [
-            TokenRow(tuple(ids), (*one.ids, *([self.end] if one.ended else [])))
-            for ids, one in zip(prompts, made, strict=True)
-        ]
-
-    def _text(self, row: TokenRow) -> str:
-        return str(self.model.tokenizer.decode(list(row.answer), skip_special_tokens=True)).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +237,3 @@ class _Learner:
         warmup = int(settings.warmup_ratio * settings.steps)
         found: LRScheduler = get_scheduler(name, self.optimizer, warmup, settings.steps)
         return found
-
-
-def _cut(prompt: list[int], room: int) -> list[int]:
-    """A prompt that fits, without its start; its very first token stays (see `Tokeniser.row`)."""
-    room = max(room, 1)
-    return prompt if len(prompt) <= room else [prompt[0], *prompt[len(prompt) - room + 1 :]]

@@ -66,6 +66,6 @@ def test_damaged_files_give_errors_with_file_and_line(files: dict[str, str]) -> 
     check(files, 1_500)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ten_thousand_damaged_files(files: dict[str, str]) -> None:
     check(files, 10_000)
