@@ -70,7 +70,8 @@ def test_a_short_planted_burst_in_a_long_text_is_found(loss: swim.Loss) -> None:
     means = np.array([(t @ fit.weights_F).mean() for t in texts[80:]])
     held = labels[80:]
     won = (peaks[held == 1][:, None] > peaks[held == 0]).mean()
-    assert won > 0.97
+    # The cumulative maximum learns from one token a text; SWiM, which it is the baseline of, from all.
+    assert won > (0.97 if loss == "swim" else 0.75)
     assert np.argmax(np.abs(fit.weights_F)) == 0
     if loss == "swim":
         assert won >= (means[held == 1][:, None] > means[held == 0]).mean()

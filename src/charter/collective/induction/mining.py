@@ -24,6 +24,9 @@ from charter.records import Comparison
 
 LEAST = 3
 """Training pairs in which a feature must differ."""
+BY_CHANCE = 0.3
+"""A feature is kept if the best of the whole pool, under preferences turned at random, fits so well
+in at most this share of the rounds. Among a thousand words, seven pairs of seven are nothing."""
 _LEAST_SHARE = 0.01
 _MOST_ALIKE = 8
 
@@ -74,7 +77,7 @@ def mine(found: Pool, signs: Sequence[int], *, most: int, seed: int) -> list[Min
     for i, feature in enumerate(found.features):
         right, wrong = sorted((int(agree[i]), int(against[i])), reverse=True)
         value = gain(right, wrong) - COSTS[feature.family]
-        if value > 0:
+        if value > 0 and p_family[i] <= BY_CHANCE:
             worth[i] = value
     directions = {i: 1 if agree[i] >= against[i] else -1 for i in worth}
     # A shorter id is mostly the commoner word; ids at last, so that the order is the same always.
