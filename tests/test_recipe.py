@@ -245,3 +245,24 @@ def test_an_endpoint_block_with_prices(write: Write) -> None:
     )
     assert found.endpoint.prices["c"].output == 15.0
     assert load(write(""), ["endpoint.max_tokens_spent=1000"]).endpoint.max_tokens_spent == 1000
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("twin.judge=nobody", "twin.judge"),
+        ("twin.judge=human", "twin.judge"),
+        ("rl.reward=nobody", "rl.reward"),
+        ("rl.monitor.held_out=nobody", "rl.monitor.held_out"),
+    ],
+)
+def test_every_judge_that_a_run_asks_is_looked_up_first(override: str, field: str) -> None:
+    assert refused("embedded", "rl.method=ppo", override).field == field
+    if field.startswith("rl."):
+        # Learning from pairs asks neither a reward nor a watcher.
+        assert load("embedded", [override]).rl.method == "dpo"
+
+
+def test_people_are_a_judge_where_the_pairs_have_labels() -> None:
+    found = load("embedded", ["feedback.pairs=pairs.jsonl", "twin.judge=human"])
+    assert found.all_judges()["human"].file == "pairs.jsonl"

@@ -109,6 +109,8 @@ def evaluate(asked: Asked, *, progress: Progress = silent) -> Comparison:
         ModelError: a model cannot be loaded or run.
     """
     constitution = document.load(asked.constitution)
+    if asked.judge:
+        _judge_config(asked.judge)
     policies = {name: policy(name) for name in dict.fromkeys(asked.models)}
     names, files, tasks = _parsed(asked.suites)
     sources = Sources(constitution, asked.threshold, asked.data, files)
@@ -186,16 +188,21 @@ def _bench(
 def _judge_bench(
     name: str, asked: Asked, constitution: Constitution, models: Models
 ) -> Iterator[Bench]:
-    path = "" if asked.judge == EMBEDDED else asked.judge
-    if path and not (Path(path) / CARD).exists():
-        raise InputError(
-            f"no judge {asked.judge!r}", field="--judge", expected="embedded, or a readout's folder"
-        )
-    base = load(Path(path)).card.model.partition("@")[0] if path else EMBEDDED
-    config = JudgeConfig("readout", model=base, path=path)
+    config = _judge_config(asked.judge)
     made = make(config, constitution, models, default_model=EMBEDDED, judges={})
     principles = tuple(p.id for p in tagged(constitution, (GENERAL,)))
     yield Bench(name, None, judge=made.judge, principles=principles, seed=asked.seed)
+
+
+def _judge_config(judge: str) -> JudgeConfig:
+    """Settings of the readout judge that a name or a folder means."""
+    if judge == EMBEDDED:
+        return JudgeConfig("readout", model=EMBEDDED)
+    if not (Path(judge) / CARD).exists():
+        raise InputError(
+            f"no judge {judge!r}", field="--judge", expected="embedded, or a readout's folder"
+        )
+    return JudgeConfig("readout", model=load(Path(judge)).card.model.partition("@")[0], path=judge)
 
 
 def _check_scorer(scorer: str, model: str) -> None:

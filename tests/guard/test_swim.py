@@ -70,7 +70,7 @@ def test_a_short_planted_burst_in_a_long_text_is_found(loss: swim.Loss) -> None:
     means = np.array([(t @ fit.weights_F).mean() for t in texts[80:]])
     held = labels[80:]
     won = (peaks[held == 1][:, None] > peaks[held == 0]).mean()
-    # The cumulative maximum learns from one token a text; SWiM, which it is the baseline of, from all.
+    # The cumulative maximum learns from one token a text; SWiM learns from all of them.
     assert won > (0.97 if loss == "swim" else 0.75)
     assert np.argmax(np.abs(fit.weights_F)) == 0
     if loss == "swim":

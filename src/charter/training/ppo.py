@@ -1,10 +1,10 @@
 """Proximal policy optimisation of a language model, on any reward that reads text.
 
-Owns learning from a round of samples; sampling is `rounds`, the formulas `advantages`. It is Schulman et al. 2017 in the form
-that Ziegler et al. 2019 gave it for text (a KL penalty a token, the reward on the last one), small
-enough to be read in one sitting. REINFORCE with a learned baseline (Lee et al. 2023) is a setting
-of it. A sample without a reward is left out before anything is learnt; a round without any moves
-no weight. One process: it does not run on several devices.
+Owns learning from a round of samples; sampling is `rounds`, the formulas are `advantages`. It is
+Schulman et al. 2017 in the form that Ziegler et al. 2019 gave it for text (a KL penalty a token,
+the reward on the last one), small enough to be read in one sitting. REINFORCE with a learned
+baseline (Lee et al. 2023) is a setting of it. A sample without a reward is left out before anything
+is learnt; a round without any moves no weight. One process: it does not run on several devices.
 
 Shape suffixes: B rows, A answer tokens (padded on the right).
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
