@@ -19,7 +19,7 @@ from charter.constitution.drawing import GENERAL, tagged
 from charter.engine.local import Progress, silent
 from charter.errors import InputError
 from charter.evaluate import comparison, harness
-from charter.evaluate.comparison import Comparison
+from charter.evaluate.comparison import Comparison, Opener
 from charter.evaluate.config import COMPLIANCE, HELPFUL, REFUSAL
 from charter.evaluate.examination import Examination, examine
 from charter.evaluate.labelled import COMPLIED, DECLINED, Columns, read_labelled
@@ -120,15 +120,8 @@ def evaluate(asked: Asked, *, progress: Progress = silent) -> Comparison:
     with closing(Models()) as models:
         wanted = {name for suite in suites for name in (*suite.scorers, *suite.optional)}
         scorers = {name: _scorer(name, models, asked.rubric) for name in _order(wanted, asked)}
-        benches = {
-            name: partial(_bench, name, one, models, scorers, asked)
-            for name, one in policies.items()
-        }
-        if asked.judge:
-            named = f"{JUDGE}{asked.judge}"
-            benches[named] = partial(_judge_bench, named, asked, constitution, models)
         found = comparison.run(
-            benches,
+            _benches(policies, models, scorers, asked, constitution),
             suites,
             scorers,
             used=used,
@@ -173,6 +166,23 @@ def _harness(
 def _order(wanted: Collection[str], asked: Asked) -> list[str]:
     every = (COMPLIANCE, REFUSAL, HELPFUL, *((RUBRIC,) if asked.rubric else ()))
     return [name for name in every if name in wanted]
+
+
+def _benches(
+    policies: Mapping[str, Policy],
+    models: Models,
+    scorers: Mapping[str, Scorer],
+    asked: Asked,
+    constitution: Constitution,
+) -> dict[str, Opener]:
+    """How each model is set up; the judge, if there is one, stands last."""
+    found: dict[str, Opener] = {
+        name: partial(_bench, name, one, models, scorers, asked) for name, one in policies.items()
+    }
+    if asked.judge:
+        name = f"{JUDGE}{asked.judge}"
+        found[name] = partial(_judge_bench, name, asked, constitution, models)
+    return found
 
 
 @contextmanager

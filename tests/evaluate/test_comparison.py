@@ -178,7 +178,7 @@ def test_models_are_opened_one_after_another_and_after_the_check() -> None:
     opened: list[str] = []
     models = {name: opener(name, lambda r: REFUSING, opened) for name in "ab"}
     with pytest.raises(InputError):
-        run(models, [], SCORERS)
+        run(models, suites("harm", limit=3), SCORERS, used=frozenset({"x@1"}))
     assert opened == []
     run(models, suites("harm", "evasiveness", limit=3), SCORERS)
     assert opened == ["a", "b"]

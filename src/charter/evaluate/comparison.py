@@ -100,7 +100,7 @@ def run(
         progress: told how many prompts are done.
 
     Raises:
-        InputError: a scorer has labelled or rewarded, or there is nothing to do.
+        InputError: a scorer has labelled or rewarded, or there is no model.
     """
     _check(models, suites, scorers, used)
     readings = _ask_all(models, suites, progress)
@@ -136,7 +136,7 @@ Table = dict[str, dict[str, list[Reading]]]
 def _ask_all(models: Mapping[str, Opener], suites: Sequence[Suite], progress: Progress) -> Table:
     table: Table = {suite.name: {} for suite in suites}
     total, done = len(models) * sum(len(suite.items) for suite in suites), 0
-    for name, opened in models.items():
+    for name, opened in models.items() if suites else ():
         with opened() as bench:
             for suite in suites:
                 if bench.model is None and suite.ask is not choose:
@@ -187,10 +187,8 @@ def _check(
     scorers: Mapping[str, Scorer],
     used: frozenset[str],
 ) -> None:
-    if not models or not suites:
-        raise InputError(
-            "nothing to do", field="--suite" if models else "--models", expected="at least one"
-        )
+    if not models:
+        raise InputError("nobody to ask", field="--models", expected="at least one")
     for suite in suites:
         missing = [name for name in suite.scorers if name not in scorers]
         assert not missing, f"suite {suite.name} needs {missing}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import ModelError, StoreError, boundary
-from charter.models import embedded
+from charter.models import embedded, hf
 from charter.records import Checkpoint, Measurement
 from charter.statistics.rate import Z95
 
@@ -39,17 +39,18 @@ def run_task(
     Args:
         task: as the harness names it; several with commas.
         name: of the model in the figures.
-        checkpoint: the model; at most one adapter, which the harness loads beside it.
+        checkpoint: the model; the harness loads one adapter beside it, several are merged first.
         limit: examples of each task.
         seed: of the few-shot examples.
 
     Raises:
         ModelError: the harness failed; with the end of what it said.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as merged:
+        arguments = model_arguments(_stacked(checkpoint, merged))
         command = [
             *(sys.executable, "-m", "lm_eval", "--model", "hf"),
-            *("--model_args", model_arguments(checkpoint), "--tasks", task),
+            *("--model_args", arguments, "--tasks", task),
             *("--output_path", folder, "--seed", str(seed)),
             *(() if limit is None else ("--limit", str(limit))),
         ]
@@ -66,19 +67,21 @@ def run_task(
 
 
 def model_arguments(checkpoint: Checkpoint) -> str:
-    """The harness's `--model_args` for a checkpoint.
-
-    Raises:
-        ModelError: it has more than one adapter, which the harness cannot stack.
-    """
+    """The harness's `--model_args` for a checkpoint with at most one adapter."""
+    assert len(checkpoint.adapters) < 2, checkpoint
     base = embedded.folder() if checkpoint.base == embedded.NAME else checkpoint.base
-    if len(checkpoint.adapters) > 1:
-        raise ModelError(
-            f"lm-evaluation-harness takes one adapter, {checkpoint.base!r} has "
-            f"{len(checkpoint.adapters)}: merge them first"
-        )
     adapters = [f"peft={adapter}" for adapter in checkpoint.adapters]
     return ",".join([f"pretrained={base}", *adapters, "dtype=float32"])
+
+
+def _stacked(checkpoint: Checkpoint, folder: str) -> Checkpoint:
+    """The same model with at most one adapter: several are merged into a copy in a folder."""
+    if len(checkpoint.adapters) < 2:
+        return checkpoint
+    model = hf.load(checkpoint.base, adapters=checkpoint.adapters)
+    model.net.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return Checkpoint(folder)
 
 
 def read_results(tree: dict[str, Any], model: str) -> Iterator[Measurement]:
