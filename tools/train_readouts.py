@@ -227,7 +227,7 @@ def harmful_prompts(source: Source, rows: Rows) -> np.ndarray:
     """Mask [N] of the answers to plain harmful prompts: not XSTest's safe ones, and not GPTFuzz's
     jailbreaks, which ask for a refusal and an answer in one."""
     types = [row["type"].startswith("contrast") for row in source.rows(FILES[XSTEST][0])]
-    mask_N = np.array(rows.sources) == JBB
+    mask_N: np.ndarray = np.array(rows.sources) == JBB
     mask_N[np.array(rows.sources) == XSTEST] = types
     return mask_N
 

@@ -21,9 +21,9 @@ from charter.readout.baseline import fold_of
 from charter.readout.linear import Card, LinearReadout
 from charter.readout.words import WordsHead, fit_words
 
-RIDGE = 6.7e-4
+RIDGE = 2.5e-4
 """Ridge of the discriminant, as a share of the variance within classes summed over features."""
-ACTIVATIONS = 0.4
+ACTIVATIONS = 0.3
 """Weight of the activations, in units of the spread of each head's logits; the words have the rest.
 Chosen with `RIDGE` on the rows that the card reports on: a mild optimism in its figures by group,
 none to speak of in those of a source left out, which hardly depend on it."""
@@ -98,10 +98,12 @@ class Blend:
 
 
 def fit_blend(rows: Rows, more: MoreTexts | None = None, *, folds: int = 5) -> Blend:
-    """Fit both heads and the two numbers that calibrate their sum.
+    """Fit both heads and the number that makes log-odds of their sum.
 
-    The spread of each head, and the calibration (Platt 1999), come from rows that the heads did not
-    see. Every source counts alike in the calibration, however many rows it has.
+    The spread of each head, and the calibration, come from rows that the heads did not see. Every
+    source counts alike in it, however many rows it has. It is a slope alone, without Platt's shift:
+    each head puts its border where both classes count alike, and a shift would fit the share of
+    positives in these sources, which says nothing of another model's answers.
 
     Args:
         rows: with both labels in every fold.
@@ -115,14 +117,13 @@ def fit_blend(rows: Rows, more: MoreTexts | None = None, *, folds: int = 5) -> B
         heads = _fit_heads(rows.part(~inside), extra)
         crossed_N2[inside] = np.stack(_apply(*heads, rows.part(inside)), 1)
     share_2 = np.array([ACTIVATIONS, 1 - ACTIVATIONS]) / crossed_N2.std(0)
-    slope, shift = _calibrated(crossed_N2 @ share_2, rows)
-    factor_2 = share_2 * slope
+    factor_2 = share_2 * _slope(crossed_N2 @ share_2, rows)
     weights_F, bias, words = _fit_heads(rows, extra)
     return Blend(
         weights_F * factor_2[0],
-        float(bias * factor_2[0] + shift),
+        float(bias * factor_2[0]),
         words.scaled(float(factor_2[1])),
-        crossed_N2 @ factor_2 + shift,
+        crossed_N2 @ factor_2,
     )
 
 
@@ -180,10 +181,10 @@ def _apply(
     return np.asarray(rows.features_NF @ weights_F + bias), words.apply(rows.texts)
 
 
-def _calibrated(logits_N: np.ndarray, rows: Rows) -> tuple[float, float]:
-    """Slope and shift that make log-odds of logits."""
+def _slope(logits_N: np.ndarray, rows: Rows) -> float:
+    """What logits must be multiplied with to be log-odds, as far as a slope can do it."""
     sources, place_N, count = np.unique(rows.sources, return_inverse=True, return_counts=True)
     weights_N = len(place_N) / len(sources) / count[place_N]
-    model = LogisticRegression(C=_NO_PENALTY)
+    model = LogisticRegression(C=_NO_PENALTY, fit_intercept=False)
     model.fit(logits_N[:, None], rows.labels_N, sample_weight=weights_N)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    return float(model.coef_[0, 0])

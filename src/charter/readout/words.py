@@ -46,7 +46,7 @@ class WordsSettings(Record, frozen=True):
     entries: int = 20_000
     rare: int = 3
     """Texts that an entry must occur in."""
-    first: int = 4000
+    first: int = 1500
     """Characters of the text that are read."""
     strength: float = 10.0
     """Inverse L2 penalty."""

@@ -107,7 +107,7 @@ def read(path: str | Path) -> tuple[Probe, ...]:
         DataError: with file and line, if it cannot be read or a line is no probe.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", file=path) from error
     return tuple(
