@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test exhaustive check bench clean
+.PHONY: help setup demo test exhaustive check bench redteam clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -54,6 +54,9 @@ check: setup ## Lint, formatting, types, layers.
 
 bench: setup ## Run the benchmarks, one after another.
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+redteam: setup ## Attack a guard on loopback: ours, and inspect and hermes-jailbench if installed.
+	$(BIN)/python tools/redteam_loopback.py
 
 clean: ## Remove .venv and build leftovers; runs are kept.
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

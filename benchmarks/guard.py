@@ -2,6 +2,7 @@
 
     python benchmarks/guard.py [--json] [--streams 500] [--chunks 20] [--interval 0.5]
                                [--requests 100000] [--model embedded] [--tokens 48] [--no-probe]
+                               [--cascade DIR --harmful FILE --benign FILE [--text-column NAME]]
 
 The probe: a linear head on every layer of the served model. Its operations are counted; its time is
 measured by generating the same text with it and without, in turns.
@@ -296,7 +297,40 @@ def probe(options: argparse.Namespace) -> Figures:
     }
 
 
-PARTS: tuple[Callable[[argparse.Namespace], Figures], ...] = (probe, proxy, soak)
+def cascade(options: argparse.Namespace) -> Figures:
+    """What a cascade of guards costs and catches, by the score from which it asks the second."""
+    if not options.cascade:
+        return {}
+    # Here and not above, as in `probe`.
+    import numpy as np
+
+    from charter.guard import evaluation, labelled, loading
+    from charter.guard.cascade import CascadeClassifier, cost_curve
+
+    loaded = loading.load(options.cascade)
+    both = loaded.classifier
+    if not isinstance(both, CascadeClassifier):
+        raise SystemExit(f"{options.cascade}: no guard of the kind 'cascade'")
+    column = options.text_column
+    files = [labelled.read(f, text=column).rows for f in (options.harmful, options.benign)]
+    rows, labels = [*files[0], *files[1]], np.repeat([1, 0], [len(f) for f in files])
+    started = time.perf_counter()
+    first = evaluation.scores(both.first, rows, "prompt", 32)
+    halfway = time.perf_counter()
+    second = evaluation.scores(both.second, rows, "prompt", 32)
+    seconds = (halfway - started, time.perf_counter() - halfway)
+    found = {
+        f"cascade_{name}_ms": round(1000 * spent / len(rows), 3)
+        for name, spent in zip(("first", "second"), seconds, strict=True)
+    }
+    threshold = loaded.thresholds.prompt
+    for at in cost_curve(first, second, labels, threshold=threshold, weight=both.weight):
+        point = {"escalated": at.escalated, "recall": at.recall, "fpr": at.false_alarms}
+        found |= {f"cascade_from_{at.escalate:g}_{name}": x for name, x in point.items()}
+    return found
+
+
+PARTS: tuple[Callable[[argparse.Namespace], Figures], ...] = (probe, proxy, soak, cascade)
 
 
 def main() -> None:
@@ -310,7 +344,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48, help="tokens of each timed answer")
     parser.add_argument("--probe-turns", type=int, default=10, help="timed answers of each kind")
     parser.add_argument("--no-probe", action="store_true", help="load no model")
+    parser.add_argument("--cascade", help="guard of the kind cascade: also its cost and recall")
+    parser.add_argument("--harmful", help="prompts for it: CSV or JSONL")
+    parser.add_argument("--benign", help="harmless prompts for it")
+    parser.add_argument("--text-column", help="their column in both files")
     options = parser.parse_args()
+    if options.cascade and not (options.harmful and options.benign):
+        parser.error("--cascade needs --harmful and --benign")
     figures: Figures = {}
     for part in PARTS:
         figures |= part(options)

@@ -19,7 +19,7 @@ from charter.judging import making
 from charter.judging.multiple_choice import MultipleChoiceJudge
 from charter.records import Abstention, Comparison, Labelled
 from charter.store import RunFolder
-from charter.tracing import trace
+from charter.tracing.trace import trace
 
 RECIPE = """\
 format: charter/recipe/1

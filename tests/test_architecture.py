@@ -28,15 +28,15 @@ LINES: tuple[frozenset[str], ...] = tuple(
     for line in (
         "cli",
         "display display_judge display_constitution display_assessment induction",
-        "estimate tracing acceptance impact assessment auditing",
-        "pipeline",
+        "contrast interop estimate tracing acceptance impact assessment auditing",
+        "pipeline studies",
         "summary selection adoption",
         "recipe",
         "critique sft feedback preference rl evaluate guard collective report",
         "training judging engine formats",
         "readout",
         "models prompts constitution",
-        "store cache seeds statistics yaml_tree",
+        "store cache seeds statistics yaml_tree plan tasks",
         "records errors",
         "charter",  # the package itself: its version
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from charter import critique
 from charter.constitution.document import Categories, Category, Constitution, Principle
@@ -308,3 +309,14 @@ def test_shots_stand_between_the_system_message_and_the_question(stage: Stage) -
     assert talk[0].role == "system"
     assert talk[1:5] == shots
     assert "question 0" in talk[5].content
+
+
+@pytest.mark.parametrize("arm", ["critique", "direct"])
+def test_every_request_to_the_critic_names_the_exceptions(stage: Stage, arm: critique.Arm) -> None:
+    excepted = replace(CONSTITUTION.principles[0], exceptions=("{jokes} may stand",))
+    document = replace(CONSTITUTION, principles=(excepted,), categories=Categories())
+    deps = CritiqueDeps(stage.policy, stage.critic, stage.folder)
+    critique.run(prompts(1), document, CritiqueConfig(rounds=2, arms=(arm,)), deps=deps)
+    assert len(stage.critic.asked) == (4 if arm == "critique" else 2)
+    for request in stage.critic.asked:
+        assert "calm faults. Exception: {jokes} may stand." in last(request)

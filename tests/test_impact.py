@@ -7,15 +7,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
 from charter import feedback, recipe
+from charter.cli.constitution import group
 from charter.constitution.document import FORMAT, Constitution, Principle
 from charter.errors import DataError
 from charter.feedback import FeedbackConfig, FeedbackDeps
 from charter.impact import RelabelCost, has_labels, relabel_cost, relabel_flips
-from charter.records import Abstention, Comparison, Message, Origin, Prompt
-from charter.store import RunFolder
+from charter.judging.config import JudgeConfig
+from charter.judging.making import make
+from charter.models.loading import Models
+from charter.records import Abstention, Comparison, Labelled, Message, Origin, Prompt, Verdict
+from charter.store import RecordLog, RunFolder
 
 
 def principle(id: str, question: str = "", weight: float = 1.0) -> Principle:
@@ -132,3 +137,69 @@ def test_unfinished_labels_and_other_folders_are_refused(run: Path, tmp_path: Pa
         relabel_cost(run, BEFORE, BEFORE)
     with pytest.raises(DataError, match="not a run folder"):
         relabel_cost(tmp_path / "nowhere", BEFORE, BEFORE)
+
+
+def test_a_new_priority_costs_no_call_and_its_flips_are_named(run: Path) -> None:
+    [calm, fair, true] = BEFORE.principles
+    turned = with_principles(replace(calm, comparison_question="Which 0.0?"), fair, true)
+    # 0, 0.8 and 0.8 are for A together; where `calm` goes before both, its vote decides.
+    ranked = replace(turned.principles[0], over=("fair", "true"))
+    after = replace(turned, principles=(ranked, *turned.principles[1:]))
+    assert relabel_flips(run, BEFORE, turned, judge=Scripted(turned)).flipped_ids == ()
+    judge = Scripted(after)
+    found = relabel_flips(run, BEFORE, after, judge=judge)
+    assert found.flipped_ids == ("p0", "p1", "p2", "p3", "p4")
+    assert judge.readings == relabel_cost(run, BEFORE, after).calls == 10
+
+
+def test_the_command_asks_the_runs_own_judge(tiny_model_folder: Path, tmp_path: Path) -> None:
+    settings = JudgeConfig("multiple-choice", model=str(tiny_model_folder), min_mass=0.0)
+    config = FeedbackConfig(
+        judge="tiny",
+        principles="all",
+        harmful_tags=("x",),
+        harmless_tags=("x",),
+        self_preference=0,
+    )
+    asked = replace(recipe.load("smoke"), feedback=config, judges={"tiny": settings})
+    document = with_principles(CALM, FAIR)
+    other = replace(FAIR, comparison_question="How do I bake bread with stone river cloud apple?")
+    edited = with_principles(CALM, other)
+
+    def judged(under: Constitution) -> dict[str, float]:
+        folder = RunFolder(tmp_path / under.digest)
+        made = make(settings, under, Models(), default_model="", judges={})
+        deps = FeedbackDeps(made.judge, folder.stage(feedback.STAGE, "x"))
+        feedback.run(COMPARISONS, under, config, deps=deps)
+        log = RecordLog(tmp_path / under.digest / "feedback" / "records.jsonl", Labelled)
+        return {r.comparison.id: r.label.p_a for r in log if isinstance(r.label, Verdict)}
+
+    before, after = judged(document), judged(edited)
+    run = tmp_path / document.digest
+    (run / "recipe.json").write_bytes(msgspec.json.encode(asked))
+    (run / "constitution.json").write_bytes(msgspec.json.encode(document))
+    for name, content in (("a.json", document), ("b.json", edited)):
+        (tmp_path / name).write_bytes(msgspec.json.encode(content))
+    files = [str(tmp_path / name) for name in ("a.json", "b.json")]
+    called = CliRunner().invoke(group, ["diff", *files, "--run", str(run), "--relabel", "--json"])
+    found = msgspec.json.decode(called.output)
+    assert found["relabel_cost"]["calls"] == 2 * len(COMPARISONS)
+    assert len(before) == len(after) == len(COMPARISONS) == found["relabel"]["flipped"]["n"]
+    flipped = [id for id in before if (before[id] - 0.5) * (after[id] - 0.5) < 0]
+    assert flipped and found["relabel"]["flipped_ids"] == flipped
+
+
+COMPARISONS = [
+    Comparison(f"p{n}", Prompt(f"p{n}", (Message("user", "q"),)), a, b, Origin("s", "m"))
+    for n, (a, b) in enumerate(
+        [
+            ("apple", "good story please"),
+            ("yes no", "stone river cloud"),
+            ("a kind plan", "bread"),
+            ("sorry", "the a is of and to"),
+            ("what", "system user assistant"),
+            ("1 2 3", "tell me"),
+        ]
+    )
+]
+"""For a model that knows no words: texts of different length and letters."""

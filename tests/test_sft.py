@@ -234,3 +234,52 @@ def test_nothing_to_imitate_is_an_error_and_no_manifest(
     with pytest.raises(TrainingError, match="no examples"):
         sft.run([], QUICK, deps=SftDeps(Checkpoint(str(tiny_model_folder)), stage))
     assert stage.manifest is None
+
+
+def shown(revisions: int, helpful_: int) -> list[Demonstration]:
+    """Demonstrations in which the two sources alternate as long as there are any."""
+    origin = Origin("sft_data", "policy@1")
+    rows = [
+        Demonstration(f"{source}{i}", prompt(str(i)), "good", source, "", origin)  # type: ignore[arg-type]
+        for i in range(max(revisions, helpful_))
+        for source, count in (("revision", revisions), ("helpful", helpful_))
+        if i < count
+    ]
+    assert len(rows) == revisions + helpful_
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("ratio", "revisions", "left"),
+    [(1.0, 6, 6), (3.0, 18, 6), (0.5, 3, 6), (5.0, 20, 4)],
+)
+def test_the_source_of_which_there_is_too_much_is_thinned_out(
+    ratio: float, revisions: int, left: int
+) -> None:
+    records = shown(20, 6)
+    mix = sft.mixed(records, ratio, seed=3)
+    counts = {
+        source: sum(r.source == source for r in mix.kept) for source in ("revision", "helpful")
+    }
+    assert counts == {"revision": revisions, "helpful": left}
+    assert mix.left_out == {"revision": 20 - revisions, "helpful": 6 - left}
+    assert mix.kept == [record for record in records if record in mix.kept]
+    assert mix == sft.mixed(records, ratio, seed=3)
+
+
+def test_which_ones_are_thinned_out_follows_the_seed_and_not_the_order() -> None:
+    records = shown(20, 6)
+    ids = [
+        {r.id for r in sft.mixed(rows, 1.0, seed).kept}
+        for rows, seed in ((records, 1), (records[::-1], 1), (records, 2))
+    ]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_without_a_ratio_everything_is_imitated() -> None:
+    assert sft.mixed(shown(3, 0), 0.0, seed=0) == sft.Mix(shown(3, 0), {})
+
+
+def test_a_ratio_with_nothing_to_mix_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="3 revisions and 0 helpful"):
+        sft.mixed(shown(3, 0), 1.0, seed=0)

@@ -24,10 +24,15 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS spent "
     "(model TEXT PRIMARY KEY, read INTEGER, written INTEGER) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS prefix_hits (model TEXT PRIMARY KEY, tokens INTEGER) WITHOUT ROWID",
 )
 _ADD = (
     "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (model) DO UPDATE "
     "SET read = read + excluded.read, written = written + excluded.written"
+)
+_ADD_HITS = (
+    "INSERT INTO prefix_hits VALUES (?, ?) ON CONFLICT (model) DO UPDATE "
+    "SET tokens = tokens + excluded.tokens"
 )
 _AT_ONCE = 500
 """SQLite limits the number of variables of one statement."""
@@ -75,12 +80,19 @@ class CallCache:
                     found.update(rows)
         return found
 
-    def put(self, answers: dict[str, bytes], *, spent: tuple[str, int, int] | None = None) -> None:
+    def put(
+        self,
+        answers: dict[str, bytes],
+        *,
+        spent: tuple[str, int, int] | None = None,
+        cached: int | None = None,
+    ) -> None:
         """Remember answers, all or none. An answer already known is kept as it is.
 
         Args:
             answers: by key.
             spent: model, tokens read, tokens written: what they cost, added in the same step.
+            cached: of the tokens read, those that the server had in its prefix cache, if it says.
         """
         with self._working("writing"):
             self._db.execute("BEGIN IMMEDIATE")
@@ -88,6 +100,8 @@ class CallCache:
                 self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?)", answers.items())
                 if spent is not None:
                     self._db.execute(_ADD, spent)
+                    if cached is not None:
+                        self._db.execute(_ADD_HITS, (spent[0], cached))
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
@@ -97,6 +111,12 @@ class CallCache:
         """Tokens read and written so far, by model: what was recorded with `put`."""
         with self._working("reading"), closing(self._db.execute("SELECT * FROM spent")) as rows:
             return {model: (read, written) for model, read, written in rows}
+
+    def prefix_hits(self) -> dict[str, int]:
+        """Tokens that servers had in their prefix cache, of models whose servers said so."""
+        query = "SELECT * FROM prefix_hits"
+        with self._working("reading"), closing(self._db.execute(query)) as rows:
+            return dict(rows)
 
     @contextmanager
     def _working(self, doing: str) -> Iterator[None]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from charter.constitution import asked
 from charter.constitution.document import Constitution, Principle
 from charter.constitution.drawing import draw, relevant
 from charter.engine.local import Progress, process, silent
@@ -200,14 +201,14 @@ class _Writer:
 
     def _with_critique_request(self, chain: _Open, principle: Principle) -> tuple[Message, ...]:
         if chain.talk:
-            asked = render("critique_next", critique_request=principle.critique_request)
-            return (*chain.talk, Message("user", asked))
+            text = render("critique_next", critique_request=asked.critique_request(principle))
+            return (*chain.talk, Message("user", text))
         return (*self._opening(), first_critique(chain.item.prompt, chain.answer, principle))
 
     def _with_revision_request(self, chain: _Open, principle: Principle) -> tuple[Message, ...]:
         if chain.talk:
-            asked = render("revision", revision_request=principle.revision_request)
-            return (*chain.talk, Message("user", asked))
+            text = render("revision", revision_request=asked.revision_request(principle))
+            return (*chain.talk, Message("user", text))
         return (*self._opening(), first_revision(chain.item.prompt, chain.answer, principle))
 
     def _opening(self) -> tuple[Message, ...]:
@@ -249,7 +250,7 @@ def first_critique(prompt: Prompt, answer: str, principle: Principle) -> Message
         "critique_first",
         request=prompt.messages[-1].content,
         answer=answer,
-        critique_request=principle.critique_request,
+        critique_request=asked.critique_request(principle),
     )
     return Message("user", text)
 
@@ -260,7 +261,7 @@ def first_revision(prompt: Prompt, answer: str, principle: Principle) -> Message
         "revision_direct",
         request=prompt.messages[-1].content,
         answer=answer,
-        revision_request=principle.revision_request,
+        revision_request=asked.revision_request(principle),
     )
     return Message("user", text)
 
@@ -272,7 +273,7 @@ def worked_conversation(chain: WorkedChain, constitution: Constitution) -> tuple
     return (
         first_critique(prompt, chain.draft, principle),
         Message("assistant", chain.critique),
-        Message("user", render("revision", revision_request=principle.revision_request)),
+        Message("user", render("revision", revision_request=asked.revision_request(principle))),
         Message("assistant", chain.revision),
     )
 

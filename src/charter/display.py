@@ -28,7 +28,7 @@ from charter.records import Measurement
 from charter.store import StageFolder
 
 if TYPE_CHECKING:  # these pull in torch, which a table of principles does not need
-    from charter.estimate import Estimate
+    from charter.estimate.cost import Estimate
     from charter.recipe import Recipe
     from charter.summary import Summary
 
@@ -113,18 +113,44 @@ def show_models(models: list[dict[str, Any]]) -> None:
 
 def show_estimate(recipe: Recipe, found: Estimate) -> None:
     """What a recipe would do and cost, by stage."""
-    table = Table(title=f"{recipe.name}: what each stage would do (nothing was run)")
-    for column in ("stage", "calls", "generated", "read", "trained", "time"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
+    console = Console()
+    remote = any(stage.remote for stage in found.stages)
+    columns = ["stage", "calls", "generated", "read", "trained", "remote", "memory", "time"]
+    if not remote:
+        columns.remove("remote")
+    title = f"{recipe.name}: what each stage would do (nothing was run)"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "stage" else "right", no_wrap=True)
     for stage in found.stages:
-        counts = (stage.calls, stage.generated, stage.read, stage.trained)
-        table.add_row(stage.stage, *(f"{c:,}" for c in counts), f"{stage.seconds:.0f} s")
-    Console().print(table)
+        tokens = [stage.calls, stage.generated, stage.read, stage.trained]
+        counts = [*tokens, *([stage.remote] if remote else [])]
+        end = (f"{stage.memory_gb:.1f} GB", _duration(stage.seconds))
+        table.add_row(stage.stage, *map(_short, counts), *end)
+    console.print(table)
     rates = found.rates
-    Console().print(
-        f"about {found.seconds / 60:.1f} minutes at the rates measured now, in tokens a second: "
-        f"{rates.generate:.0f} generated, {rates.read:.0f} read, {rates.train:.0f} trained"
-    )
+    for line in (
+        f"{_short(found.tokens)} tokens, {_duration(found.seconds)}, "
+        f"at most {found.memory_gb:.1f} GB of {found.machine.memory_gb:.0f} GB",
+        f"tokens a second, {found.rates_from}: "
+        f"{rates.generate:.0f} generated, {rates.read:.0f} read, {rates.train:.0f} trained",
+        *found.notes,
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _short(count: float) -> str:
+    """A count in three digits or so: a table of a cluster's run must fit a terminal."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if count >= size:
+            return f"{count / min(size, 1e3 if unit == 'k' else size):.3g} {unit}"
+    return f"{count:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _show_labels(run: str, console: Console) -> None:

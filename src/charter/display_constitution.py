@@ -1,12 +1,12 @@
-"""What `charter constitution lint` and `diff` show on a terminal.
+"""What `charter constitution lint`, `diff` and `charter show CLAUSE` show on a terminal.
 
 Clauses are text that people wrote: nothing in them is read as markup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -102,6 +102,72 @@ def show_cost(cost: RelabelCost) -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def show_clause(found: Mapping[str, Any]) -> None:
+    """A clause with its uses, the figures of its votes, and its violation rates."""
+    console, clause = Console(), found["clause"]
+    lines = [
+        f"{clause['id']}: {clause['title']} ({found['name']} {found['version']}, "
+        f"{found['constitution']})",
+        f"    {clause['text']}",
+        *(f"    except: {text}" for text in clause["exceptions"]),
+        *_ranks(found),
+        *_uses(found["uses"]),
+        *_votes(found["labels"]),
+        *_violations(found["violations"]),
+        *(f"note: {note}" for note in found["notes"]),
+    ]
+    for line in lines:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _ranks(found: Mapping[str, Any]) -> list[str]:
+    named = (("goes before", "goes_before"), ("gives way to", "gives_way_to"))
+    return [f"    {says} {', '.join(found[key])}" for says, key in named if found[key]]
+
+
+def _uses(uses: Mapping[str, Any]) -> list[str]:
+    if not uses:
+        return ["uses: none"]
+    lines = []
+    for stage, use in uses.items():
+        blocked = f", {use['blocked']} blocked" if "blocked" in use else ""
+        more = ", …" if use["records"] > _MOST_ROWS else ""
+        ids = f" ({', '.join(use['ids'][:_MOST_ROWS])}{more})"
+        lines.append(f"uses: {stage}: {use['records']} records{blocked}{ids}")
+    return lines
+
+
+def _votes(labels: Mapping[str, Any] | None) -> list[str]:
+    if labels is None:
+        return ["labels: the run has none"]
+    rates = ("clear", "with_verdict", "position_consistency", "position_bias", "length_bias")
+    return [
+        f"labels: {labels['n']} votes, {labels['gave_way']} gave way; "
+        f"{labels['abstained_in_run']} abstentions in the run",
+        *(f"    {name.replace('_', ' ')}: {_rate(labels[name])}" for name in rates),
+    ]
+
+
+def _violations(found: Mapping[str, Any]) -> list[str]:
+    if not found["measured"]:
+        return [f"violations: not measured: {found['reason']}"]
+    rows = [f"violations ({found['violation']}; before {found['before']}, after {found['after']}):"]
+    for model, one in found["models"].items():
+        rows.append(f"    {model}: {_rate(one['rate'])}, unscored {one['unscored']}")
+    change = found["change"]
+    if change:
+        p = f"p {change['p_adjusted']:.2g} (Holm)"
+        rows.append(f"    change: {_rate(change['difference'])}, {p}")
+    return rows
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    if not rate["n"]:
+        return "nothing to count"
+    value, low, high = (f"{100 * rate[key]:.0f}" for key in ("value", "low", "high"))
+    return f"{value} % (95 % {low} to {high}, n = {rate['n']})"
 
 
 def _head(change: PrincipleChange) -> Text:

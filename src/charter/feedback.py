@@ -163,9 +163,9 @@ def run(
     def work(group: Sequence[Comparison]) -> list[Labelled]:
         drawn = [pool.draw(c) for c in group]
         if earlier and edit:
-            labels = earlier.relabel(edit, deps.judge, group, drawn)
+            labels = earlier.relabel(edit, deps.judge, group, drawn, pool.before)
         else:
-            labels = label(deps.judge, group, drawn)
+            labels = label(deps.judge, group, drawn, before=pool.before)
         return [Labelled(c, verdict) for c, verdict in zip(group, labels, strict=True)]
 
     def notes() -> dict[str, Any]:

@@ -122,7 +122,7 @@ def relabel_flips(
 def _ask(group: Sequence[Labelled], judge: Judge, ensemble: Ensemble, changes: Changes) -> None:
     comparisons, old = [g.comparison for g in group], [g.label for g in group]
     drawn = [ensemble.draw(c) for c in comparisons]
-    fresh = relabel(judge, comparisons, drawn, old, changes.edit)
+    fresh = relabel(judge, comparisons, drawn, old, changes.edit, before=ensemble.before)
     for before, comparison, label, principles in zip(old, comparisons, fresh, drawn, strict=True):
         changes.add(before, Labelled(comparison, label), principles)
 

@@ -23,6 +23,7 @@ from charter import critique, feedback, preference, rl, sft
 from charter.adoption import adopt, require
 from charter.cache import CachedModel, CallCache
 from charter.constitution import document
+from charter.engine.choosing import chosen
 from charter.engine.local import Progress, silent
 from charter.errors import InputError
 from charter.evaluate import stage as evaluate
@@ -38,6 +39,7 @@ from charter.judging.reward import JudgedReward, Principles, Start, judged
 from charter.models import hf
 from charter.models.library import CRITIC, folder_of
 from charter.models.loading import Models
+from charter.models.spend import Ledger
 from charter.prompts.chains import worked_chains
 from charter.prompts.templates import templates_digest
 from charter.readout.features import FeatureReader
@@ -76,6 +78,7 @@ _BEFORE_LABELS = STAGES[: STAGES.index(feedback.STAGE)]
 AI, PEOPLE = "", "_rlhf"
 """The two arms, by what is added to the names of their stages."""
 _ARM = (feedback.STAGE, preference.STAGE, rl.STAGE)
+_TRAINING = frozenset({sft.STAGE, preference.STAGE, rl.STAGE})
 
 
 def stages_of(recipe: Recipe, through: str = evaluate.STAGE) -> tuple[str, ...]:
@@ -115,8 +118,10 @@ def run(
     prompts = Prompts(recipe)
     if recipe.feedback.pairs:
         file_digest(recipe.feedback.pairs)  # a file that is not there is found now, not in an hour
-    folder = RunFolder(recipe.run)
-    with folder.locked():
+    if recipe.preference.human:
+        file_digest(recipe.preference.human)
+    folder = RunFolder(recipe.run, recipe.storage)
+    with folder.locked(), chosen(recipe.engine):
         work = Run(recipe, constitution, prompts, folder, progress)
         with closing(work.models):
             if relabel_from is not None:
@@ -186,7 +191,13 @@ class Run:
             evaluate.STAGE: self._evaluate,
             twin.STAGE: self._twin,
         }
+        if stage.removesuffix(PEOPLE) in _TRAINING:
+            self.models.release()  # the trainer loads the model again, and both may not fit
         self.done[stage] = steps[stage]()
+        if self.recipe.engine.kind != "local":
+            # Workers have spent, and only the cache knows what: count it against the caps.
+            self.models.close()
+            self.models.ledger = Ledger(self.recipe.endpoint, self.cache.spent())
         return self.done[stage]
 
     def _critique(self) -> Manifest:
@@ -279,10 +290,16 @@ class Run:
 
     def _preference(self, arm: str = AI) -> Manifest:
         config, name = self.recipe.preference, preference.STAGE + arm
-        stage = self._open(name, config, feedback.STAGE + arm)
+        given = [file_digest(config.human)] if config.human else []
+        stage = self._open(name, config, feedback.STAGE + arm, *given)
         records = self._records(feedback.STAGE + arm, Labelled)
         deps = preference.PreferenceDeps(
-            self.base, stage, self.recipe.seed, self._progress_of(name)
+            self.base,
+            stage,
+            self.recipe.seed,
+            self._progress_of(name),
+            evaluated=self.prompts.evaluate,
+            principles={one.id: one.text for one in self.constitution.principles},
         )
         return preference.run(records, replace(config, train=self._seeded(config.train)), deps=deps)
 

@@ -16,8 +16,9 @@ import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from charter import yaml_tree
+from charter import tasks, yaml_tree
 from charter.critique import CritiqueConfig
+from charter.engine.config import EngineConfig
 from charter.errors import InputError, RecipeError
 from charter.evaluate.stage import EvaluateConfig
 from charter.evaluate.twin import TwinConfig
@@ -27,11 +28,13 @@ from charter.judging.config import JudgeConfig, Problem, check_all, resolve, sea
 from charter.models.embedded import NAME as EMBEDDED
 from charter.models.endpoint import EndpointConfig, address, is_remote
 from charter.models.library import CRITIC
+from charter.plan import PlanConfig
 from charter.preference import PreferenceConfig
 from charter.prompts.sets import guess_kind
 from charter.records import Record
 from charter.rl import PREFERENCE, RlConfig
 from charter.sft import SftConfig
+from charter.storage.index import StorageConfig
 from charter.yaml_tree import line_of
 
 FORMAT = "charter/recipe/1"
@@ -88,6 +91,18 @@ class Recipe(Record, frozen=True):
     acceptance: AcceptanceConfig = AcceptanceConfig()
     endpoint: EndpointConfig = EndpointConfig()
     """How remote models (`openai:NAME`, `anthropic:NAME`) are called, and what they may cost."""
+    plan: PlanConfig = PlanConfig()
+    """What a dry run may take for granted; it changes nothing of the run."""
+    task: str = ""
+    """The entry of `tasks` whose blocks are in force."""
+    tasks: dict[str, dict[str, Any]] = {}
+    """Blocks by the name of a task, laid over those above; `task=NAME` picks one."""
+
+    engine: EngineConfig = EngineConfig()
+    """Where the data stages run: `local`, or `ray` with settings; `engine: ray` is short for its
+    defaults. No record depends on it."""
+    storage: StorageConfig = StorageConfig()
+    """Where records go that are too many for one file."""
 
     def all_judges(self) -> dict[str, JudgeConfig]:
         """The judges that a block may name: those under `judges:`, and `human`."""
@@ -113,7 +128,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             "no such recipe", file=str(source), expected=f"a YAML file, or one of {known}"
         ) from error
     tree = yaml_tree.parse(text, file=path, kind=RecipeError)
-    plain = YAML(typ="safe").load(text)
+    plain = tasks.lay_over(YAML(typ="safe").load(text), overrides, path)
     for override in overrides:
         _apply(plain, override)
     return _convert(plain, tree, path)
@@ -168,6 +183,8 @@ def _apply_prompt_files(plain: dict[str, Any], files: str) -> None:
 
 
 def _convert(plain: dict[str, Any], tree: Any, path: Path) -> Recipe:
+    if isinstance(plain.get("engine"), str):
+        plain = {**plain, "engine": {"kind": plain["engine"]}}
     try:
         recipe = msgspec.convert(plain, Recipe, strict=True)
     except msgspec.ValidationError as error:
@@ -204,6 +221,8 @@ def _check(recipe: Recipe, tree: Any, path: Path) -> None:
         fail("sft.arm", problem, f"one of critique.arms: {', '.join(critique.arms)}")
     recipe.evaluate.check()
     recipe.acceptance.check()
+    for field, problem, expected in recipe.engine.problems():
+        fail(field, problem, expected)
 
 
 def _judge_problems(recipe: Recipe) -> Iterator[Problem]:

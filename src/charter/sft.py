@@ -7,11 +7,13 @@ harmless prompts, which keep it from learning that everything is to be declined.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from charter.engine.local import Progress, process, silent
+from charter.errors import TrainingError
 from charter.prompts.cleaning import usable
 from charter.records import (
     Checkpoint,
@@ -26,12 +28,12 @@ from charter.records import (
     RevisionChain,
     Sampling,
 )
-from charter.seeds import derive
+from charter.seeds import derive, draws
 from charter.store import Manifest, StageFolder
 from charter.training.curves import write_curve
 from charter.training.examples import ChatExample
 from charter.training.run import train_sft
-from charter.training.settings import TrainSettings
+from charter.training.settings import NotNegative, TrainSettings
 
 STAGE, DATA_STAGE = "sft", "sft_data"
 Arm = Literal["critique", "direct"]
@@ -46,6 +48,12 @@ class SftConfig(Record, frozen=True):
     """`all` keeps the revisions of every round (the paper), `last` only the final one."""
     helpful: Sampling = Sampling(max_tokens=64, temperature=0.7, top_p=0.95)
     """How the start model's answers to harmless prompts are sampled."""
+    revisions_per_helpful: NotNegative = 0.0
+    """Revisions imitated for each helpful answer; whichever there are too many of are thinned out,
+    drawn by seed. 0 takes all there are."""
+    packing: bool = False
+    """Put several short examples into one row of `train.max_length` tokens, each unseen by the
+    others. `train.batch_size` then counts rows."""
     train: TrainSettings = TrainSettings()
 
 
@@ -101,21 +109,65 @@ def run(records: Iterable[Demonstration], config: SftConfig, *, deps: SftDeps) -
     if deps.folder.manifest is not None:
         return deps.folder.manifest
     started = time.monotonic()
-    examples = [ChatExample(r.prompt.messages, r.answer) for r in records]
+    mix = mixed(list(records), config.revisions_per_helpful, config.train.seed)
+    examples = [ChatExample(r.prompt.messages, r.answer) for r in mix.kept]
     trained = train_sft(
         deps.start,
         examples,
         config.train,
         deps.folder.path / "checkpoint",
         progress=lambda done, total, _: deps.progress(STAGE, done, total),
+        packing=config.packing,
     )
     write_curve(deps.folder.path, trained.curve)
     notes = {
         "examples": len(examples),
+        "sources": dict(Counter(record.source for record in mix.kept)),
+        "thinned_out": mix.left_out,
         "tokens": trained.tokens,
         "checkpoint": trained.checkpoint,
     }
     return deps.folder.finish(time.monotonic() - started, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """The demonstrations that are imitated, and how many of each source are not."""
+
+    kept: list[Demonstration]
+    left_out: dict[str, int]
+
+
+def mixed(records: Sequence[Demonstration], ratio: float, seed: int) -> Mix:
+    """Thin out revisions or helpful answers until they stand in a ratio.
+
+    Args:
+        records: in any order, which is kept.
+        ratio: revisions for each helpful answer; 0 takes all there are.
+        seed: which ones are kept, drawn by their ids.
+
+    Raises:
+        TrainingError: a ratio is asked for, and one of the two is not there at all.
+    """
+    ids: dict[str, list[str]] = {"revision": [], "helpful": []}
+    for record in records:
+        ids[record.source].append(record.id)
+    if not ratio:
+        return Mix(list(records), {})
+    revisions, helpful = len(ids["revision"]), len(ids["helpful"])
+    if not revisions or not helpful:
+        raise TrainingError(
+            f"{revisions} revisions and {helpful} helpful answers cannot be mixed {ratio} to 1"
+        )
+    wanted = {
+        "revision": max(1, min(revisions, round(ratio * helpful))),
+        "helpful": max(1, min(helpful, round(revisions / ratio))),
+    }
+    chosen: set[str] = set()
+    for source, number in wanted.items():
+        chosen |= set(draws(seed, STAGE, "mix", source).sample(sorted(ids[source]), number))
+    left_out = {source: len(ids[source]) - number for source, number in wanted.items()}
+    return Mix([record for record in records if record.id in chosen], left_out)
 
 
 def _revisions(chains: Iterable[RevisionChain], config: SftConfig) -> Iterator[Demonstration]:

@@ -7,6 +7,7 @@
     │   ├── key               digest of what the stage was asked to do; written first
     │   ├── records.jsonl     what it kept, appended and flushed as it is made
     │   ├── dropped.jsonl     what it did not keep, with the reason
+    │   ├── records.shards.json   where earlier records lie, if there are very many (see `storage`)
     │   └── manifest.json     digests, counts, seconds; written last, by rename
     ├── summary.json
     └── report.html
@@ -30,10 +31,12 @@ import msgspec
 
 from charter.errors import StoreError, boundary
 from charter.records import Dropped, Record, digest
+from charter.storage import shards
+from charter.storage.atomic import PARTIAL as PARTIAL
+from charter.storage.atomic import write_atomic as write_atomic
+from charter.storage.index import StorageConfig, read_index
 
 RECORDS, DROPPED, MANIFEST, KEY = "records.jsonl", "dropped.jsonl", "manifest.json", "key"
-PARTIAL = ".partial"
-"""Suffix of a file being written; a kill may leave one behind, and it is nobody's result."""
 R = TypeVar("R")
 
 
@@ -60,11 +63,18 @@ class RecordLog:
     """An append-only JSONL file of records of one type.
 
     Opening it for append cuts off a last line that a kill left half-written.
+
+    Args:
+        path: of the file; shards that an index beside it lists hold the records before it.
+        type_: of the records.
+        shard_bytes: the file becomes a shard when it has so many bytes; 0 for never.
+        base: where shards go; empty for beside the file.
     """
 
-    def __init__(self, path: Path, type_: type[R]) -> None:
+    def __init__(self, path: Path, type_: type[R], *, shard_bytes: int = 0, base: str = "") -> None:
         self.path, self._decoder = path, msgspec.json.Decoder(type_)
         self._encoder = msgspec.json.Encoder()
+        self.shard_bytes, self.base = shard_bytes, base
 
     def __iter__(self) -> Iterator[Any]:
         """Every whole record in the file, one at a time.
@@ -72,22 +82,24 @@ class RecordLog:
         Raises:
             StoreError: a complete line is not such a record.
         """
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield self._decoder.decode(line)
-                except msgspec.MsgspecError as error:
-                    raise StoreError(f"{self.path}:{number}: damaged record: {error}") from error
+        for place, line in shards.lines(self.path):
+            yield self._decoded(line, place)
+        for number, line in enumerate(_lines(self.path), start=1):
+            if not line.endswith(b"\n"):
+                return
+            yield self._decoded(line, f"{self.path}:{number}")
+
+    def _decoded(self, line: bytes, place: str) -> Any:
+        try:
+            return self._decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"{place}: damaged record: {error}") from error
 
     def append(self, records: Iterable[Any]) -> None:
         """Write records, flush, and ask the disk to keep them.
 
         Raises:
-            StoreError: the disk is full or read-only.
+            StoreError: the disk is full or read-only, or a shard cannot be written.
         """
         blob = b"".join(self._encoder.encode(record) + b"\n" for record in records)
         with (
@@ -97,9 +109,18 @@ class RecordLog:
             stream.write(blob)
             stream.flush()
             os.fsync(stream.fileno())
+            size = stream.tell()
+        if 0 < self.shard_bytes <= size:
+            shards.seal(self.path, self.base)
+
+    def seal(self) -> None:
+        """Put the last records with the others, if there are shards."""
+        if read_index(self.path).shards:
+            shards.seal(self.path, self.base)
 
     def repair(self) -> None:
-        """Drop an unfinished last line, if there is one."""
+        """Drop an unfinished last line, if there is one, and finish an unfinished shard."""
+        shards.complete(self.path, self.base)
         if not self.path.exists():
             return
         with (
@@ -110,10 +131,19 @@ class RecordLog:
 
 
 class StageFolder:
-    """One stage's folder inside a run."""
+    """One stage's folder inside a run.
 
-    def __init__(self, path: Path, stage: str, key: str) -> None:
-        self.path, self.stage, self.key = path, stage, key
+    Args:
+        path: the folder.
+        stage: its name.
+        key: digest of what the stage was asked to do.
+        storage: where records go that are too many for one file; None for nowhere.
+    """
+
+    def __init__(
+        self, path: Path, stage: str, key: str, storage: StorageConfig | None = None
+    ) -> None:
+        self.path, self.stage, self.key, self.storage = path, stage, key, storage
 
     @property
     def manifest(self) -> Manifest | None:
@@ -128,17 +158,30 @@ class StageFolder:
 
     def log(self, type_: type[R], name: str = RECORDS) -> RecordLog:
         """A record log in this folder."""
-        return RecordLog(self.path / name, type_)
+        if self.storage is None:
+            return RecordLog(self.path / name, type_)
+        # The key is in the place: other work of the same stage must not replace these shards.
+        url = self.storage.url.rstrip("/")
+        base = f"{url}/{self.path.parent.name}/{self.stage}-{self.key[:8]}" if url else ""
+        limit = max(1, int(self.storage.shard_mb * 1e6))
+        return RecordLog(self.path / name, type_, shard_bytes=limit, base=base)
 
     def finish(self, seconds: float, notes: Mapping[str, Any] | None = None) -> Manifest:
         """Digest every file and write the manifest, last and by rename."""
+        logs = [self.log(Dropped, RECORDS), self.log(Dropped, DROPPED)]
+        for log in logs:
+            log.seal()
         files = {
             str(file.relative_to(self.path)): FileEntry(_sha256(file), file.stat().st_size)
             for file in sorted(self.path.rglob("*"))
-            if file.is_file() and file.name not in (MANIFEST, KEY) and file.suffix != PARTIAL
+            if file.is_file() and file.name not in (MANIFEST, KEY) and _is_result(file)
         }
+        elsewhere = [shard for log in logs for shard in read_index(log.path).shards]
+        # By name alone: the same records are the same stage, wherever they are kept.
+        files |= {shard.name: FileEntry(shard.sha256, shard.bytes) for shard in elsewhere}
         dropped = Counter(record.reason for record in self.log(Dropped, DROPPED))
-        kept = sum(1 for _ in _lines(self.path / RECORDS))
+        sharded = sum(shard.rows for shard in read_index(self.path / RECORDS).shards)
+        kept = sharded + sum(1 for _ in _lines(self.path / RECORDS))
         manifest = Manifest(
             self.stage, self.key, files, kept, dict(dropped), round(seconds, 3), dict(notes or {})
         )
@@ -147,10 +190,15 @@ class StageFolder:
 
 
 class RunFolder:
-    """A run: one folder, one process at a time."""
+    """A run: one folder, one process at a time.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    Args:
+        path: the folder; made if it is not there.
+        storage: where its stages' records go when they are too many for one file.
+    """
+
+    def __init__(self, path: str | Path, storage: StorageConfig | None = None) -> None:
+        self.path, self.storage = Path(path), storage
         with boundary(StoreError, f"making run folder {str(path)!r}", catch=(OSError,)):
             self.path.mkdir(parents=True, exist_ok=True)
 
@@ -183,7 +231,7 @@ class RunFolder:
             path.mkdir(exist_ok=True)
             if not (path / KEY).exists():
                 write_atomic(path / KEY, key.encode())
-        return StageFolder(path, stage, key)
+        return StageFolder(path, stage, key, self.storage)
 
     def set_aside(self, stage: str) -> None:
         """Move a stage's folder out of the way, since what it was made from has changed."""
@@ -207,19 +255,8 @@ class RunFolder:
         return found
 
 
-def write_atomic(path: Path, blob: bytes) -> None:
-    """Write a whole file or nothing: to a neighbour, flushed, then renamed over.
-
-    Raises:
-        StoreError: the disk is full or read-only.
-    """
-    partial = path.with_name(f".{path.name}{PARTIAL}")
-    with boundary(StoreError, f"writing {path}", catch=(OSError,)):
-        with partial.open("wb") as stream:
-            stream.write(blob)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+def _is_result(file: Path) -> bool:
+    return file.suffix != PARTIAL and not shards.belongs(file)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
+from charter.cache import CallCache
 from charter.constitution.document import Constitution
 from charter.evaluate import error_rates
 from charter.evaluate.measure import measurements
 from charter.evaluate.stage import STAGE as EVALUATE
+from charter.models.spend import Spend, spend
 from charter.recipe import Recipe
 from charter.records import Answer, Measurement, Record
 from charter.store import RunFolder, StageFolder
+
+CALLS = "calls.sqlite"
+"""File of a run folder that holds its model calls, and what they cost."""
 
 
 class Summary(Record, frozen=True):
@@ -22,6 +28,8 @@ class Summary(Record, frozen=True):
     dropped: dict[str, dict[str, int]]
     seconds: dict[str, float]
     run: str
+    spend: dict[str, Spend] = {}
+    """Tokens of remote models, over the run and its resumptions, by the provider's name."""
 
 
 def summarise(
@@ -54,4 +62,18 @@ def summarise(
         dropped,
         {name: m.seconds for name, m in manifests.items()},
         str(folder.path),
+        _spent(folder),
     )
+
+
+def _spent(folder: RunFolder) -> dict[str, Spend]:
+    """What remote models have cost; a run that asked none has no such file, or an empty table."""
+    path = folder.path / CALLS
+    if not path.exists():
+        return {}
+    with closing(CallCache(path)) as calls:
+        hits = calls.prefix_hits()
+        return {
+            model: spend(read, written, hits.get(model))
+            for model, (read, written) in sorted(calls.spent().items())
+        }

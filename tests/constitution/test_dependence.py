@@ -68,9 +68,16 @@ def test_a_reworded_question_leaves_the_critiques_alone(run: Path) -> None:
     assert (found.chains, found.verdicts, found.evaluate) == ((0, 2), (2, 3), (2, 3))
 
 
-def test_notes_and_priorities_touch_nothing(run: Path) -> None:
-    found = after(run, replace(KIND, rationale="Why.", over=("fair",)), FAIR)
+def test_notes_touch_nothing(run: Path) -> None:
+    found = after(run, replace(KIND, rationale="Why."), FAIR)
     assert (found.uses, found.evaluate, found.redrawn) == ((), (0, 3), False)
+
+
+def test_a_priority_touches_the_verdicts_with_several_votes(run: Path) -> None:
+    [use] = after(run, replace(KIND, over=("fair",)), FAIR).uses
+    assert (use.principle, use.chains, use.verdicts, use.others) == ("kind", (), ("l1",), {})
+    found = after(run, KIND, replace(FAIR, over=("kind",)))
+    assert (found.chains, found.verdicts, found.evaluate) == ((0, 2), (1, 3), (2, 3))
 
 
 @pytest.mark.parametrize(

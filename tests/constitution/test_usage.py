@@ -78,10 +78,15 @@ def test_weak_votes_decide_nothing() -> None:
     assert list(contradictions(table(weak))) == []
 
 
-def test_a_settled_pair_is_not_named_again() -> None:
+@pytest.mark.parametrize("winner", ["kind", "honest"])
+def test_a_settled_pair_says_which_clause_wins(winner: str) -> None:
     opposed = table([{"kind": 0.9, "honest": 0.1} for _ in range(20)])
     assert len(list(contradictions(opposed))) == 1
-    assert list(contradictions(opposed, {frozenset(("kind", "honest"))})) == []
+    [loser] = {"kind", "honest"} - {winner}
+    [found] = contradictions(opposed, {winner: {loser}})
+    assert (found.code, found.evidence["wins"]) == ("settled-contradiction", winner)
+    assert f"{winner!r} goes before {loser!r}, whose vote gives way there" in found.message
+    assert "give one of them priority" not in found.message
 
 
 def test_the_bar_rises_with_the_number_of_pairs() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,23 @@ def test_a_log_that_cannot_be_written_says_so_and_recovers(tmp_path: Path) -> No
     assert log.healthy
     log.close()
     assert requests(tmp_path / "audit.jsonl") == ["kept"]
+
+
+def test_several_writers_share_one_log_and_its_rotation(tmp_path: Path) -> None:
+    logs = [AuditLog(tmp_path, rotate_bytes=2000) for _ in range(3)]
+
+    def write(number: int) -> None:
+        for i in range(60):
+            logs[number].append(record(f"{number}.{i}"))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    for log in logs:
+        log.close()
+        assert log.healthy
+    files = sorted(tmp_path.glob("audit-*.jsonl"))
+    assert len(files) > 10
+    found = [name for file in [*files, tmp_path / "audit.jsonl"] for name in requests(file)]
+    assert sorted(found) == sorted(f"{n}.{i}" for n in range(3) for i in range(60))
+    # Each writer's own records stay in order.
+    assert [name for name in found if name.startswith("1.")] == [f"1.{i}" for i in range(60)]

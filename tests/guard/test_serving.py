@@ -53,6 +53,21 @@ def test_it_serves_and_ends_on_a_signal(folder: Path, stub: Any, wire: SimpleNam
     assert len((folder / "log" / "audit.jsonl").read_bytes().splitlines()) == 1
 
 
+_NO_TORCH = """
+import sys
+from charter.cli.guard import _proxy, serve
+context = serve.make_context("serve", ["--guard", sys.argv[1], "--upstream", "http://x/v1"])
+_proxy({**context.params, "audit": sys.argv[1] + "/log"}).app()
+print([m for m in ("torch", "transformers", "scipy", "sklearn") if m in sys.modules])
+"""
+
+
+def test_a_guard_of_words_starts_without_torch(folder: Path) -> None:
+    command = [sys.executable, "-c", _NO_TORCH, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
 def ask(root: str, process: subprocess.Popen[bytes]) -> httpx.Response:
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
     deadline = time.monotonic() + 30

@@ -29,7 +29,7 @@ from charter.records import (
     Verdict,
 )
 from charter.store import Manifest, RunFolder
-from charter.tracing import trace
+from charter.tracing.trace import trace
 
 ALL = FeedbackConfig(principles="all", harmful_tags=("x",), harmless_tags=("x",))
 

@@ -58,6 +58,9 @@ class FaultyServer:
         self.faults: list[Fault] = []
         self.always: Fault | None = None
         """Happens to every request when no planned fault is left."""
+        self.block: int | None = None
+        """Characters of a block of the prefix cache; None: no cache, and nothing told of one."""
+        self._blocks: set[str] = set()
         self.top: list[list[tuple[str, float]]] | None = [TOP]
         """Listed tokens, for each position of an answer; None: the server knows no log-probs."""
         self.bodies: list[dict[str, Any]] = []
@@ -109,7 +112,8 @@ class FaultyServer:
                 "finish_reason": fault.finish,
                 "logprobs": self._listed() if body.get("logprobs") else None,
             }
-            return _sent(fault, {"choices": [choice], "usage": _usage(body, text)})
+            usage = _usage(body, text) | self._found(body)
+            return _sent(fault, {"choices": [choice], "usage": usage})
 
     async def _text(self, request: Request) -> Response:
         async with self._working(request) as (body, fault):
@@ -138,6 +142,20 @@ class FaultyServer:
                 },
             }
             return _sent(fault, answer)
+
+    def _found(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Automatic prefix caching as vLLM does it and tells it, a token a character.
+
+        Whole blocks are kept by all that stands before their end; a miss is not told at all.
+        """
+        if self.block is None:
+            return {}
+        prompt = "".join(f"<{m['role']}>{m['content']}" for m in body["messages"])
+        starts = [prompt[:end] for end in range(self.block, len(prompt) + 1, self.block)]
+        hit = next((i for i, s in enumerate(starts) if s not in self._blocks), len(starts))
+        self._blocks.update(starts)
+        details = {"cached_tokens": hit * self.block} if hit else None
+        return {"prompt_tokens": len(prompt), "prompt_tokens_details": details}
 
     def _listed(self) -> dict[str, Any] | None:
         if self.top is None:

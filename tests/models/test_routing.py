@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import TypeVar
 
 import pytest
@@ -175,3 +176,67 @@ def test_a_failure_of_the_call_does_not_speak_against_the_server() -> None:
 
     run(go)
     assert clock.slept == []
+
+
+def homes(servers: Router[str]) -> dict[str, str]:
+    found = {}
+    for name in map(str, range(60)):
+        home = servers._home(name)
+        assert home is not None
+        found[name] = home.client
+    return found
+
+
+def test_a_prefix_stays_with_its_server_while_that_one_is_not_much_busier() -> None:
+    clock = Clock()
+    servers = router(clock, "a", "b", concurrency=8)  # so two calls more are not much
+    prefix = next(name for name, client in homes(servers).items() if client == "b")
+
+    async def go() -> list[str]:
+        async with AsyncExitStack() as open_:
+            taken = [
+                await open_.enter_async_context(servers.lease(clock.sleep, prefix=prefix))
+                for _ in range(5)
+            ]
+            return [server.client for server in taken]
+
+    assert run(go) == ["b", "b", "a", "b", "a"]
+
+
+def test_a_prefix_goes_elsewhere_while_its_server_is_left_alone() -> None:
+    clock = Clock()
+    servers = router(clock, "a", "b", concurrency=8)
+    prefix = next(name for name, client in homes(servers).items() if client == "a")
+
+    async def go() -> list[str]:
+        async with servers.lease(clock.sleep, prefix=prefix) as first:
+            servers.failed(first, AttemptError("connection"))
+        async with servers.lease(clock.sleep, prefix=prefix) as second:
+            return [first.client, second.client]
+
+    assert run(go) == ["a", "b"]
+
+
+def test_most_prefixes_stay_where_they_are_when_a_server_is_added() -> None:
+    clock = Clock()
+    before, after = homes(router(clock, "a", "b")), homes(router(clock, "a", "b", "c"))
+    assert set(before.values()) == {"a", "b"}
+    assert {after[name] for name in before if after[name] != before[name]} == {"c"}
+
+
+def test_each_server_has_slots_of_its_own() -> None:
+    clock = Clock()
+    servers = router(clock, "a", "b", concurrency=2)
+    busiest = {"a": 0, "b": 0}
+
+    async def call() -> None:
+        async with servers.lease(clock.sleep) as server:
+            under_way = 2 - server.slots._value
+            busiest[server.client] = max(busiest[server.client], under_way)
+            await asyncio.sleep(0)
+
+    async def go() -> None:
+        await asyncio.gather(*(call() for _ in range(20)))
+
+    run(go)
+    assert busiest == {"a": 2, "b": 2}

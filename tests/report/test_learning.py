@@ -55,7 +55,7 @@ def test_the_first_and_the_last_samples_are_shown_with_each_part(tmp_path: Path)
 
 def test_curves_are_drawn_by_step_and_by_distance(tmp_path: Path) -> None:
     (found,) = learnings(written(tmp_path))
-    text = " ".join(found.charts)
+    text = " ".join(chart.picture for chart in found.charts)
     assert "held-out score by step" in text and "held-out score by √KL" in text
     assert "entropy" not in text  # nobody measured it
 

@@ -185,8 +185,8 @@ def test_bins_are_read_with_a_plain_rate_or_with_an_interval() -> None:
     plain = {"mean_p": 0.7, "rate": 0.5, "n": 10}
     full = {"mean_p": 0.7, "rate": {"value": 0.5, "low": 0.24, "high": 0.76, "n": 10}}
     drawn = [reliability_of([entry], "said", "was") for entry in (plain, full)]
-    assert drawn[0] is not None and 'class="point accent"' in drawn[0]
-    assert drawn[1] is not None
+    assert drawn[0] is not None and 'class="point accent"' in drawn[0].picture
+    assert drawn[1] is not None and drawn[1].rows == [(0.7, 0.5, 0.24, 0.76, 10)]
     assert reliability_of([{"mean_p": "x"}], "said", "was") is None
     assert reliability_of(None, "said", "was") is None
 

@@ -16,7 +16,7 @@ ROWS = [TokenRow((1, 5, 9, 40), (7, 8, 2)), TokenRow((1, 30), (12, 13, 14, 15, 2
 
 @pytest.fixture
 def net(tiny_model_folder):
-    return hf.load(str(tiny_model_folder)).net
+    return hf.load(str(tiny_model_folder), plain=True).net
 
 
 def reference(net, row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,3 +127,14 @@ def test_reward_margins_settle_at_the_labels_log_odds():
     objective = PairwiseReward()
     objective.loss(model, objective.collate([pair(0.8)]))[0].backward()
     assert model.rewards.grad.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_pairs_count_by_their_weights():
+    objective = PairwiseReward()
+    light, heavy = replace(pair(1.0), weight=0.5), replace(pair(0.0), weight=1.5)
+    batch = objective.collate([light, heavy])
+    loss, metrics = objective.loss(Rewards(2.0, 2.0, 0.0, 0.0), batch)
+    assert batch["units"].item() == 2.0
+    expected = -0.25 * math.log(sigmoid(2.0)) - 0.75 * math.log(sigmoid(-2.0))
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    assert metrics["accuracy"].item() == pytest.approx(0.25)

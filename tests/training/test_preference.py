@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from charter.errors import ModelError, TrainingError
 from charter.models import hf
@@ -114,3 +115,40 @@ def test_no_pairs_and_no_model_are_errors(start, tmp_path):
         train_preference(start, [], SETTINGS, tmp_path)
     with pytest.raises(ModelError, match="preference model"):
         load_reward(tmp_path / "nothing")
+
+
+def test_it_scores_a_policy_that_has_another_tokenizer(start, tmp_path):
+    """Texts go between the two, never ids: one that spells letter by letter is scored alike."""
+    train_preference(start, pairs(THINGS), SETTINGS, tmp_path / "pm")
+    scorer = load_reward(tmp_path / "pm")
+    letters = {chr(c): c for c in range(32, 127)}
+    policy = Tokenizer(models.WordLevel(letters, unk_token=" "))
+    policy.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    texts = ["please apple", "sorry apple"]
+    spelt = [policy.encode(text).ids for text in texts]
+    assert spelt[0] != scorer.tokeniser.model.encode(texts[0])
+    said = ["".join(chr(i) for i in ids) for ids in spelt]
+    prompt = Prompt("p", ask(ASKS[0]))
+    found = scorer.score([(prompt, text) for text in said])
+    assert [s.value for s in found] == [s.value for s in scorer.score([(prompt, t) for t in texts])]
+    assert found[0].value > found[1].value
+    # It has its own tokenizer beside its weights: it loads where the start's is not looked at.
+    assert (tmp_path / "pm" / "tokenizer.json").exists()
+
+
+def test_heavier_pairs_outvote_lighter_ones(start, tmp_path):
+    data = [
+        *(PairExample(p.messages, p.a, p.b, p.p_a, 1.0) for p in pairs(THINGS)),
+        *(PairExample(p.messages, p.a, p.b, 1 - p.p_a, 0.1) for p in pairs(THINGS)),
+    ]
+    train_preference(start, data, SETTINGS, tmp_path / "out", centring=0.0)
+    assert margin(load_reward(tmp_path / "out")) > 0.5
+
+
+def test_the_mean_is_zero_on_the_reference_that_is_given(start, tmp_path):
+    reference = pairs(THINGS[:2])
+    train_preference(start, pairs(THINGS), SETTINGS, tmp_path, reference=reference)
+    scorer = load_reward(tmp_path)
+    said = [(Prompt("p", p.messages), text) for p in reference for text in (p.a, p.b)]
+    values = [scored.value for scored in scorer.score(said)]
+    assert sum(values) / len(values) == pytest.approx(0, abs=1e-4)

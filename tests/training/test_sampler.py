@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from charter.training.sampler import LengthWindows
+from charter.training.sampler import NOBODY, LengthWindows
 
 
 def padding(order, lengths, batch):
@@ -33,3 +33,11 @@ def test_like_lengths_lie_side_by_side_without_an_order_of_batches():
     assert padding(order, lengths, 8) < padding(list(range(512)), lengths, 8) / 3
     widths = [max(lengths[i] for i in order[s : s + 8]) for s in range(0, 512, 8)]
     assert widths != sorted(widths) and widths != sorted(widths, reverse=True)
+
+
+def test_several_devices_get_full_batches_with_nobody_in_the_empty_places():
+    sampler = LengthWindows([i % 7 for i in range(50)], batch=16, seed=1, even=8)
+    order = list(sampler)
+    assert len(order) == len(sampler) == 56
+    assert order[50:] == [NOBODY] * 6 and sorted(order[:50]) == list(range(50))
+    assert order[:50] == list(LengthWindows([i % 7 for i in range(50)], batch=16, seed=1))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from charter.cli import constitution_files, constitution_probe
 from charter.cli.output import as_json_option, say
+
+if TYPE_CHECKING:
+    from charter.constitution.likeness import Embed
 
 
 @click.group("constitution")
@@ -45,8 +48,13 @@ _run_option = click.option(
 @group.command()
 @click.argument("source", metavar="DOC", default="default")
 @_run_option
+@click.option(
+    "--model",
+    help="Compare clauses by this model's embedding, in place of their letters: embedded, or a "
+    "folder.",
+)
 @as_json_option
-def lint(source: str, folder: str | None, as_json: bool) -> None:
+def lint(source: str, folder: str | None, model: str | None, as_json: bool) -> None:
     """Look a document through: errors, and advice. Exit code 2 if there is an error.
 
     With --run also: clauses that no record of the run used, and clauses whose votes contradict
@@ -58,7 +66,7 @@ def lint(source: str, folder: str | None, as_json: bool) -> None:
     from charter.constitution.lint import lint as look_through
     from charter.display_constitution import show_findings
 
-    found = look_through(source, run=folder)
+    found = look_through(source, run=folder, embed=_embedder(model) if model else None)
     totals = count(found)
     if as_json:
         say({**totals, "findings": msgspec.to_builtins(found)}, True, "")
@@ -111,6 +119,21 @@ def schema() -> None:
     from charter.constitution import schema as schemas
 
     click.echo(schemas.text(), nl=False)
+
+
+def _embedder(name: str) -> Embed:
+    """Embeds by a local model, with the shipped document's sentences as the reference."""
+    from charter.constitution import document
+    from charter.constitution.likeness import FIELDS
+    from charter.models.hf import quiet_loading
+    from charter.models.loading import Models
+    from charter.readout.sentences import SentenceEmbedder
+    from charter.records import Checkpoint
+
+    shipped = document.load(document.DEFAULT).principles
+    with quiet_loading():
+        model = Models().local(Checkpoint(name))
+    return SentenceEmbedder(model, [getattr(p, field) for p in shipped for field in FIELDS])
 
 
 def _relabel(folder: str, before: Any, after: Any, ask: bool, as_json: bool) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charter.cli import guard_model
+from charter.cli.guard_redteam import redteam
 from charter.cli.synthesize import synthesize
 
 if TYPE_CHECKING:
     from charter.guard.config import GuardSettings
-    from charter.guard.loading import LoadedGuard
+    from charter.guard.folders import LoadedGuard
+    from charter.guard.proxy import Proxy
     from charter.guard.upstream import Upstream
 
 
@@ -21,6 +23,7 @@ def group() -> None:
 
 
 group.add_command(synthesize)
+group.add_command(redteam)
 for command in guard_model.COMMANDS:
     group.add_command(command)
 
@@ -47,31 +50,64 @@ for command in guard_model.COMMANDS:
 @click.option(
     "--drain", default=60, show_default=True, help="Seconds to finish streams at the end."
 )
-def serve(host: str, port: int, drain: int, **options: Any) -> None:
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Processes behind the one port; each loads the guard, and --model, for itself.",
+)
+def serve(host: str, port: int, drain: int, workers: int, **options: Any) -> None:
     """Serve an endpoint with a guard before it, in OpenAI's and Anthropic's formats.
 
     Clients must show the key in CHARTER_GUARD_KEY, if that is set. CHARTER_UPSTREAM_KEY is sent to
     upstream for clients that show no key of their own.
     """
+    from functools import partial
+
+    from charter.guard import workers as several
+    from charter.guard.serving import serve as run
+
+    if (options["upstream"] is None) == (options["model"] is None):
+        raise click.UsageError("give either --upstream URL or --model NAME")
+
+    def announce(identity: str) -> None:
+        behind = f", {workers} workers" if workers > 1 else ""
+        click.echo(
+            f"Guard {identity} ({options['mode']}, {options['on_error']} on errors{behind}) "
+            f"at http://{host}:{port}/v1\nAudit: {options['audit']}/audit.jsonl"
+        )
+
+    if workers == 1:
+        proxy = _proxy(options)
+        announce(proxy.parts.classifier.identity)
+        run(proxy.app(), host, port, drain_seconds=drain)
+    else:
+        build = partial(_proxy, options)
+        several.serve(build, host, port, workers=workers, announce=announce, drain_seconds=drain)
+
+
+def _proxy(options: dict[str, Any]) -> Proxy:
+    """The server that the command line describes; with several workers, one in each."""
     import os
     from pathlib import Path
 
-    from charter.guard import loading
+    from charter.guard import folders
     from charter.guard.audit import AuditLog
     from charter.guard.proxy import Proxy
-    from charter.guard.serving import serve as run
 
-    loaded = loading.load(options["guard"])
+    if folders.is_light(options["guard"]):
+        loaded = folders.load_as(options["guard"])
+    else:  # only now: this imports torch, which takes seconds
+        from charter.guard import loading
+
+        loaded = loading.load(options["guard"])
     settings = _settings(loaded, options)
     upstream = _upstream(options["upstream"], options["model"], settings)
     audit = AuditLog(Path(options["audit"]), options["audit_size"] << 20)
-    key = os.environ.get("CHARTER_GUARD_KEY", "")
-    proxy = Proxy(loaded.classifier, settings, upstream, audit, key)
-    click.echo(
-        f"Guard {loaded.classifier.identity} ({settings.mode}, {settings.on_error} on errors) "
-        f"at http://{host}:{port}/v1\nAudit: {audit.path}"
+    return Proxy(
+        loaded.classifier, settings, upstream, audit, os.environ.get("CHARTER_GUARD_KEY", "")
     )
-    run(proxy.app(), host, port, drain_seconds=drain)
 
 
 def _settings(loaded: LoadedGuard, options: dict[str, Any]) -> GuardSettings:
@@ -112,8 +148,6 @@ def _upstream(url: str | None, model: str | None, settings: GuardSettings) -> Up
     from charter.guard.translation import BothDialects
     from charter.guard.upstream import HttpUpstream
 
-    if (url is None) == (model is None):
-        raise click.UsageError("give either --upstream URL or --model NAME")
     if url is not None:
         key = os.environ.get("CHARTER_UPSTREAM_KEY", "")
         return BothDialects(HttpUpstream(url, settings.limits, key))

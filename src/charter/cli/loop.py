@@ -105,7 +105,7 @@ def _estimate(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     from charter import recipe as recipes
     from charter.display import show_estimate
-    from charter.estimate import estimate
+    from charter.estimate.cost import estimate
     from charter.models.hf import quiet_loading
 
     loaded = recipes.load(*_split(recipe, overrides))

@@ -15,11 +15,14 @@ from charter.cli import (
     export,
     guard,
     induce,
+    interop,
     judge,
     loop,
     models,
     records,
+    report,
     scorer,
+    study,
 )
 from charter.errors import CharterError
 
@@ -28,8 +31,10 @@ _COMMANDS: tuple[click.Command, ...] = (
     *loop.commands,
     evaluate.evaluate,
     audit.audit,
-    *records.commands,
+    report.report,
+    records.show,
     export.export,
+    interop.group,
     constitution.group,
     guard.group,
     collect.collect,
@@ -37,6 +42,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     models.group,
     judge.group,
     scorer.group,
+    study.group,
 )
 
 

@@ -1,4 +1,4 @@
-"""`charter report` and `charter show`: reading a run folder."""
+"""`charter show`: reading the records of a run folder."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from charter.cli.output import as_json_option, say
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.argument("what", metavar="ID")
+@click.option(
+    "--run",
+    "folder",
+    default="runs/demo",
+    help="Run folder, or the folder of a guard's audit log.",
+    show_default=True,
+)
+@click.option("--constitution", help="Document to trace to.  [default: the run's]")
 @as_json_option
-def report(run: str, as_json: bool) -> None:
-    """Write the HTML report of the folder RUN again from its records."""
-    from pathlib import Path
+def show(what: str, folder: str, constitution: str | None, as_json: bool) -> None:
+    """Show what ID stands for, and its way through the constitution.
 
-    from charter.report.page import write_report
+    ID is a record, a request that a guard saw, a prompt, or the words of a message: shown back to
+    clause, version and judge. Or it is a clause: shown forward to its uses, its label statistics
+    and its violation rate before and after.
+    """
+    from charter.display_constitution import show_clause
+    from charter.tracing.trace import trace
 
-    path = write_report(Path(run))
-    say({"report": str(path)}, as_json, f"Report: {path}")
-
-
-@click.command()
-@click.argument("record")
-@click.option("--run", "folder", default="runs/demo", help="Run folder.", show_default=True)
-@as_json_option
-def show(record: str, folder: str, as_json: bool) -> None:
-    """Show a record of a run by its id, back to the clauses that made it."""
-    from charter.tracing import trace
-
-    found = trace(folder, record)
-    say(found, as_json, json.dumps(found, indent=2, ensure_ascii=False))
-
-
-commands: tuple[click.Command, ...] = (report, show)
+    found = trace(folder, what, constitution=constitution)
+    if found["kind"] == "clause" and not as_json:
+        show_clause(found)
+    else:
+        say(found, as_json, json.dumps(found, indent=2, ensure_ascii=False))

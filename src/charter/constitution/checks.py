@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from charter.constitution.clauses import FORMAT, ID_PATTERN, Constitution, Principle
+from charter.constitution.priorities import edges
 from charter.constitution.reading import Keys
 
 _ID = re.compile(ID_PATTERN)
@@ -116,32 +117,12 @@ def _categories(document: Constitution, known: set[str]) -> Iterator[Problem]:
 def cycle(document: Constitution) -> Iterator[Problem]:
     """One problem a circle of priorities, `over` and levels taken together."""
     index = {p.id: number for number, p in enumerate(document.principles)}
-    for circle in _circles(_below(document)):
+    for circle in _circles(edges(document)):
         first = min(circle, key=lambda id: index[id])
         turned = circle[circle.index(first) :] + circle[: circle.index(first)]
         says = "priorities go in a circle: " + " over ".join([*turned, first])
         keys = ("principles", index[first], "over")
         yield Problem("priority-cycle", says, "no circle", keys)
-
-
-def _below(document: Constitution) -> dict[str, list[str]]:
-    """Principle id → those it goes before, by itself or by its level.
-
-    A level is a node of its own (it may not clash with an id: ids have no spaces), so that a
-    hundred clauses on three levels do not make ten thousand edges.
-    """
-    known = {p.id for p in document.principles}
-    below = {p.id: [o for o in p.over if o in known] for p in document.principles}
-    for upper, lower in zip(document.levels, document.levels[1:], strict=False):
-        below.setdefault(f"from {upper}", []).append(f"into {lower}")
-    for level in document.levels:
-        below.setdefault(f"from {level}", [])
-        members = [p.id for p in document.principles if p.level == level]
-        below[f"into {level}"] = [*members, f"from {level}"]
-    for principle in document.principles:
-        if principle.level in document.levels:
-            below[principle.id].append(f"from {principle.level}")
-    return below
 
 
 def _circles(below: dict[str, list[str]]) -> list[list[str]]:

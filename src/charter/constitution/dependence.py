@@ -1,7 +1,8 @@
 """What of a run depends on a change of its document.
 
 A critique depends on the wording that its clause has for critics; a vote on any wording of its
-clause, by the same rule as a relabel; a verdict on its votes and their weights. Models are trained
+clause, by the same rule as a relabel; a verdict on its votes, their weights, and who goes before
+whom among them. Models are trained
 on all of them, so once one is touched, every answer of a trained model in the evaluation depends
 on the change as well. Records of any other stage count where they cite a clause by id.
 """
@@ -23,7 +24,8 @@ from charter.store import RECORDS
 
 _CITING = ("principle", "principles", "clause", "clauses")
 _CRITIQUE, _FEEDBACK, _EVALUATE = "critique", "feedback", "evaluate"
-_TO_LABELS = {"dropped", "renamed", "reworded", "exceptions", "weight"}
+_TO_LABELS = {"dropped", "renamed", "reworded", "exceptions", "weight", "priority"}
+_TO_ANY = _TO_LABELS - {"priority"}
 _AUDIT = "audit*.jsonl"
 """Where a guard notes its decisions."""
 _START = "base"
@@ -108,6 +110,8 @@ class _Tally:
             _CRITIQUE: {c.old_id for c in of_chains},
             _FEEDBACK: {c.old_id for c in of_labels},
         }
+        self.ranked = {c.old_id for c in of_labels if not _TO_ANY & set(c.kinds)}
+        self.elsewhere = self.kinds.keys() - self.ranked
         self.redrawn = bool(found.of_kind("added", "dropped", "weight", "tags", "moved"))
         self.totals = Counter[str]()
         self.touched: dict[str, set[str]] = {_CRITIQUE: set(), _FEEDBACK: set()}
@@ -121,12 +125,15 @@ class _Tally:
             self.answers.append(str(record.get("model")))
         inner = record.get("comparison")
         id = str(inner["id"]) if isinstance(inner, dict) else _id(record)
-        touching = self.touching.get(stage, self.kinds)
-        cited = Counter(c for c in _cited(record) if c in touching)
-        for clause, times in cited.items():
+        touching = self.touching.get(stage, self.elsewhere)
+        clauses = list(cited(record))
+        # A priority says who wins among several votes; one that is alone wins anyway.
+        alone = self.ranked if len(set(clauses)) < 2 else set()
+        counted = Counter(c for c in clauses if c in touching and c not in alone)
+        for clause, times in counted.items():
             self.cited[clause].setdefault(stage, []).append(id)
             self.steps[clause] += times if stage == _CRITIQUE else 0
-        if cited and stage in self.touched:
+        if counted and stage in self.touched:
             self.touched[stage].add(id)
 
     def result(self, run: str, made_under: str) -> Dependence:
@@ -189,13 +196,13 @@ def _id(record: dict[str, Any]) -> str:
     return str(record.get("id") or record.get("request") or "")
 
 
-def _cited(value: Any, citing: bool = False) -> Iterator[str]:
+def cited(value: Any, citing: bool = False) -> Iterator[str]:
     """Every principle id that stands in a record where clauses are cited."""
     if isinstance(value, str) and citing:
         yield value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _cited(inner, key in _CITING)
+            yield from cited(inner, key in _CITING)
     elif isinstance(value, list):
         for inner in value:
-            yield from _cited(inner, citing)
+            yield from cited(inner, citing)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -19,14 +19,14 @@ from typing import Any
 
 from charter.constitution.clauses import Constitution
 from charter.constitution.findings import Remark
+from charter.constitution.priorities import CLEAR, Before, before
 from charter.errors import DataError
 from charter.records import Labelled, PrincipleVote, RevisionChain, Verdict
 from charter.statistics import wilson
 from charter.store import RECORDS, RecordLog
 
-CLEAR = 0.1
-"""A vote is clear from this distance to 1/2."""
 ALPHA = 0.05
+_ADVICE = "give one of them priority, or an exception"
 ROWS = 5
 """Comparisons shown as evidence of a contradiction."""
 _CRITIQUE, _FEEDBACK = "critique", "feedback"
@@ -53,8 +53,7 @@ def usage(document: Constitution, run: str | Path) -> Iterator[Remark]:
         votes.add(labelled)
     yield from _unused(document, critiques, votes.seen)
     yield from _unknown(document, critiques, votes.seen)
-    settled = {frozenset((p.id, other)) for p in document.principles for other in p.over}
-    yield from contradictions(votes, settled)
+    yield from contradictions(votes, before(document))
 
 
 def _unused(
@@ -142,14 +141,13 @@ class VoteTable:
             pair.add(labelled.comparison.id, one.p_a - 0.5, other.p_a - 0.5)
 
 
-def contradictions(
-    table: VoteTable, settled: Set[frozenset[str]] = frozenset()
-) -> Iterator[Remark]:
+def contradictions(table: VoteTable, priorities: Before | None = None) -> Iterator[Remark]:
     """Pairs that prefer different answers more often than chance would have it.
 
     Args:
         table: the votes.
-        settled: pairs of which one has priority; nobody needs to be told of them again.
+        priorities: which clause goes before which; such a pair is told apart, since there the
+            labels follow one of the two.
     """
     if table.verdicts and not table.pairs:
         message = (
@@ -161,8 +159,9 @@ def contradictions(
     tried = len(table.pairs)
     for (one, other), pair in sorted(table.pairs.items()):
         chance = upper_tail(pair.opposite, pair.clear) * tried
-        if chance < ALPHA and {one, other} not in settled:
-            yield _contradiction(one, other, pair, chance, tried, table.unscored)
+        if chance < ALPHA:
+            found = _contradiction(one, other, pair, chance, tried, table.unscored)
+            yield _settled(found, one, other, priorities or {})
 
 
 def upper_tail(successes: int, n: int) -> float:
@@ -185,7 +184,7 @@ def _contradiction(
     message = (
         f"contradicts {other!r} on data: of {pair.clear} comparisons that both decide clearly, "
         f"{pair.opposite} prefer different answers ({rate.value:.0%}, 95 % {rate.low:.0%} to "
-        f"{rate.high:.0%}): give one of them priority, or an exception"
+        f"{rate.high:.0%}): {_ADVICE}"
     )
     evidence: dict[str, Any] = {
         "other": other,
@@ -202,6 +201,16 @@ def _contradiction(
         ],
     }
     return Remark("contradiction", one, message, evidence)
+
+
+def _settled(found: Remark, one: str, other: str, priorities: Before) -> Remark:
+    """The remark itself, or what has been settled about the pair."""
+    for first, second in ((one, other), (other, one)):
+        if second in priorities.get(first, ()):
+            says = f"{first!r} goes before {second!r}, whose vote gives way there"
+            message = found.message.replace(_ADVICE, says)
+            return Remark("settled-contradiction", one, message, {**found.evidence, "wins": first})
+    return found
 
 
 def _name(vote: PrincipleVote) -> str:

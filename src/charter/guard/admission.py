@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from charter.guard.config import Limits
 from charter.guard.faults import Fault
@@ -13,10 +14,11 @@ class Admission:
 
     Args:
         limits: `active`, `waiting` and `wait_seconds`.
+        changed: told how many are active and how many wait, whenever that changes.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, changed: Callable[[int, int], None]) -> None:
+        self.limits, self._changed = limits, changed
         self.active = self.waiting = 0
         self._places = asyncio.Semaphore(limits.active)
 
@@ -28,19 +30,23 @@ class Admission:
         """
         if self._places.locked() and self.waiting >= self.limits.waiting:
             raise _full()
-        self.waiting += 1
+        self._move(waiting=1)
         try:
             await asyncio.wait_for(self._places.acquire(), self.limits.wait_seconds)
         except TimeoutError:
             raise _full() from None
         finally:
-            self.waiting -= 1
-        self.active += 1
+            self._move(waiting=-1)
+        self._move(active=1)
 
     def leave(self) -> None:
         """Give the place back."""
-        self.active -= 1
+        self._move(active=-1)
         self._places.release()
+
+    def _move(self, active: int = 0, waiting: int = 0) -> None:
+        self.active, self.waiting = self.active + active, self.waiting + waiting
+        self._changed(self.active, self.waiting)
 
 
 def _full() -> Fault:

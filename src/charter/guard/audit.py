@@ -2,11 +2,16 @@
 
 Owns: the record, writing and rotating it. Text stands in it as a digest, unless asked otherwise;
 credentials never do. A file that grows over its size is renamed to the next free number and kept.
+Several processes may share a folder: each record is written under a lock, so lines stay whole.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -84,8 +89,9 @@ class AuditLog:
         self.path, self.rotate_bytes = folder / "audit.jsonl", rotate_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            RecordLog(self.path, AuditRecord).repair()
-            self._stream = self._opened()
+            self._lock = (folder / "audit.lock").open("ab")
+            with self._alone():
+                self._open()
         except OSError as error:
             raise StoreError(f"opening the audit log {self.path} failed: {error}") from error
         self._next = len(list(folder.glob("audit-*.jsonl"))) + 1
@@ -95,9 +101,12 @@ class AuditLog:
     def append(self, record: AuditRecord) -> None:
         """Write one record. A full disk is noted in `healthy`, it does not end the exchange."""
         try:
-            if self._stream.tell() >= self.rotate_bytes:
-                self._rotate()
-            self._write(msgspec.json.encode(record) + b"\n")
+            with self._alone():
+                if self._set_aside():
+                    self._reopen()
+                if os.fstat(self._stream.fileno()).st_size >= self.rotate_bytes:
+                    self._rotate()
+                self._write(msgspec.json.encode(record) + b"\n")
             self.healthy = True
         except (OSError, ValueError):
             self.healthy = False
@@ -105,13 +114,36 @@ class AuditLog:
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+        self._lock.close()
 
-    def _opened(self) -> io.FileIO:
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes that write here out; the system lets go of a dead one's lock."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _open(self) -> None:
         """Unbuffered: a record that could not be written must not come out later."""
-        return self.path.open("ab", buffering=0)
+        RecordLog(self.path, AuditRecord).repair()
+        self._stream: io.FileIO = self.path.open("ab", buffering=0)
+        self._inode = os.fstat(self._stream.fileno()).st_ino
+
+    def _set_aside(self) -> bool:
+        """Whether another process has renamed the file that we have open."""
+        try:
+            return self.path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+
+    def _reopen(self) -> None:
+        self._stream.close()
+        self._open()
 
     def _write(self, line: bytes) -> None:
-        start = self._stream.tell()
+        start = os.fstat(self._stream.fileno()).st_size
         if self._stream.write(line) != len(line):
             self._stream.truncate(start)
             raise OSError("only a part of the record could be written")
@@ -121,9 +153,8 @@ class AuditLog:
         while target.exists():
             self._next += 1
             target = self.path.with_name(f"audit-{self._next:06}.jsonl")
-        self._stream.close()
         self.path.rename(target)
-        self._stream = self._opened()
+        self._reopen()
 
 
 def channel_name(channel: tuple[str | int, ...]) -> str:

@@ -2,16 +2,25 @@
 
 Owns: the metrics of one server, in a registry of their own. No label holds text of a client or of
 a model, so their number stays bounded.
+
+A server of several processes (`workers`) sets PROMETHEUS_MULTIPROC_DIR before they start: each
+then counts in files there, and every one's page is the sum over all. What a dead worker counted
+stays counted.
 """
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from charter.guard.audit import AuditRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SHORT = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable, and its name to prometheus_client, that makes the metrics those of all workers."""
 _LONG = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -37,12 +46,23 @@ class Metrics:
             registry=own,
         )
         self.faults = Counter(f"{name}faults", "Exchanges that failed.", ("kind",), registry=own)
-        self.active = Gauge(f"{name}active", "Exchanges being worked on.", registry=own)
-        self.waiting = Gauge(f"{name}waiting", "Exchanges that wait for a turn.", registry=own)
+        self.active = Gauge(
+            f"{name}active",
+            "Exchanges being worked on.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+        self.waiting = Gauge(
+            f"{name}waiting",
+            "Exchanges that wait for a turn.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
         self.unchecked = Gauge(
             f"{name}longest_unchecked_run_chars",
             "Longest run of characters ever released unchecked.",
             registry=own,
+            multiprocess_mode="max",
         )
         self.audit_failures = Counter(
             f"{name}audit_failures", "Audit records that could not be written.", registry=own
@@ -54,6 +74,11 @@ class Metrics:
             f"{name}first_byte_seconds", "Time to the first byte.", registry=own, buckets=_LONG
         )
         self._longest = 0
+
+    def busy(self, active: int, waiting: int) -> None:
+        """How many exchanges this process works on now, and how many wait."""
+        self.active.set(active)
+        self.waiting.set(waiting)
 
     def count(self, record: AuditRecord, *, written: bool) -> None:
         """Count one finished exchange."""
@@ -72,5 +97,9 @@ class Metrics:
             self.audit_failures.inc()
 
     def page(self) -> bytes:
-        """The text that Prometheus reads."""
-        return generate_latest(self.registry)
+        """The text that Prometheus reads: of this process, or of all workers together."""
+        if SHARED not in os.environ:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)

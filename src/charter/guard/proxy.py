@@ -69,12 +69,11 @@ class Proxy:
         audit: AuditLog,
         key: str = "",
     ) -> None:
-        self.metrics, self.admission = Metrics(), Admission(settings.limits)
+        self.metrics = Metrics()
+        self.admission = Admission(settings.limits, self.metrics.busy)
         scorer = Scorer(classifier, settings.limits.score_seconds, self.metrics)
         self.parts = Parts(classifier, settings, upstream, audit, self.metrics, scorer)
         self._key = key.encode()
-        self.metrics.active.set_function(lambda: self.admission.active)
-        self.metrics.waiting.set_function(lambda: self.admission.waiting)
 
     def app(self) -> Starlette:
         """The ASGI application."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Iterator
 
 import uvicorn
@@ -12,8 +13,18 @@ from starlette.types import ASGIApp
 
 from charter.errors import WorkError
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted."""
 
-def serve(app: ASGIApp, host: str, port: int, *, drain_seconds: int = 60) -> None:
+
+def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    drain_seconds: int = 60,
+    listener: socket.socket | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM; then take no more, finish what is under way, and return.
 
     Args:
@@ -21,6 +32,7 @@ def serve(app: ASGIApp, host: str, port: int, *, drain_seconds: int = 60) -> Non
         host: address to listen on.
         port: port to listen on.
         drain_seconds: time that answers under way have left; after it they are cut off.
+        listener: a bound socket to use in place of opening one.
 
     Raises:
         WorkError: the port cannot be listened on.
@@ -28,7 +40,7 @@ def serve(app: ASGIApp, host: str, port: int, *, drain_seconds: int = 60) -> Non
     server = uvicorn.Server(config(app, host, port, drain_seconds=drain_seconds))
     try:
         with _orderly_end():
-            server.run()
+            server.run(None if listener is None else [listener])
     except SystemExit as error:  # uvicorn's way to say that it could not listen
         raise WorkError(f"cannot listen on {host}:{port}") from error
     if not server.started:
@@ -57,7 +69,7 @@ def config(app: ASGIApp, host: str, port: int, *, drain_seconds: int = 60) -> uv
         access_log=False,
         server_header=False,
         date_header=False,
-        backlog=4096,
+        backlog=BACKLOG,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=drain_seconds,
     )

@@ -135,7 +135,7 @@ def train(
         ModelError: the model has no form with a score head.
         TrainingError: training diverged.
     """
-    rows, base = rows.check(), hf.load(start.base, adapters=start.adapters)
+    rows, base = rows.check(), hf.load(start.base, adapters=start.adapters, plain=True)
     examples = [*rows.prompts, *(rows.answers if rows.can_learn_answers else ())]
     value_rows = [value_row(base, row, settings.max_length) for row in examples]
     end = end_of_turn(base)

@@ -20,7 +20,9 @@ from pathlib import Path
 import msgspec
 
 from charter.constitution.document import Constitution, Principle
+from charter.constitution.priorities import Before
 from charter.errors import DataError, StoreError, boundary
+from charter.judging.precedence import NONE
 from charter.judging.relabel import (
     Changes,
     Drawn,
@@ -70,10 +72,11 @@ class EarlierLabels:
         judge: Judge,
         comparisons: Sequence[Comparison],
         drawn: Sequence[Drawn],
+        before: Before = NONE,
     ) -> list[Label]:
         """See `relabel.relabel`."""
         old = [self._record(c.id).label for c in comparisons]
-        return relabel(judge, comparisons, drawn, old, edit)
+        return relabel(judge, comparisons, drawn, old, edit, before=before)
 
     def changes(
         self, edit: Edit, records: Iterable[Labelled], draw: Callable[[Comparison], Drawn]

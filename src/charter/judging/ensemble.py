@@ -11,6 +11,7 @@ from typing import Literal
 
 from charter.constitution.document import Constitution, Principle
 from charter.constitution.drawing import GENERAL, draw, tagged
+from charter.constitution.priorities import before
 from charter.records import Comparison, Prompt
 from charter.seeds import draws
 
@@ -43,6 +44,7 @@ class Ensemble:
         self.mode, self.seed = mode, seed
         self.harmful = tagged(constitution, harmful_tags)
         self.harmless = tagged(constitution, harmless_tags)
+        self.before = before(constitution)
         halves = constitution.categories
         self.cited = {c.id: frozenset(c.principles) for c in (*halves.harmful, *halves.harmless)}
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from charter.constitution.priorities import Before
+from charter.judging.precedence import NONE, settled
 from charter.judging.reading import Outcome, Reading, readings
 from charter.records import (
     Abstention,
@@ -27,6 +29,8 @@ def label(
     judge: Judge,
     comparisons: Sequence[Comparison],
     principles: Sequence[Sequence[tuple[str, float]]],
+    *,
+    before: Before = NONE,
 ) -> list[Label]:
     """Label comparisons, each under its own principles.
 
@@ -35,6 +39,7 @@ def label(
         comparisons: what to label.
         principles: for each comparison, (principle id, weight) pairs; the verdict is their
             weighted mean.
+        before: priorities of the document; a vote that gives way to another has weight 0.
 
     Returns:
         one `Verdict` or `Abstention` a comparison, in order. A comparison is abstained from only
@@ -44,7 +49,7 @@ def label(
     both = readings(judge, [*comparisons, *(c.swap() for c in comparisons)], [*ids, *ids])
     given, swapped = both[: len(comparisons)], both[len(comparisons) :]
     return [
-        _verdict(judge, comparison, drawn, first, second)
+        _verdict(judge, comparison, drawn, first, second, before)
         for comparison, drawn, first, second in zip(
             comparisons, principles, given, swapped, strict=True
         )
@@ -74,6 +79,8 @@ def reaggregate(
         weights: new weight by principle id; principles that it does not name are left out.
         principles: the principles that still count; all if not given.
 
+    A vote that gave way to a clause with priority stays out.
+
     Returns:
         the record with its votes as they were but for their weights, or with an `Abstention` for
         the reason `no_principle` if none of them counts any more.
@@ -84,7 +91,8 @@ def reaggregate(
     votes = tuple(
         vote if weights is None else replace(vote, weight=weights[vote.principle])
         for vote in found.votes
-        if (principles is None or vote.principle in principles)
+        if vote.weight > 0
+        and (principles is None or vote.principle in principles)
         and (weights is None or weights.get(vote.principle, 0.0) > 0)
     )
     if not votes:
@@ -98,6 +106,7 @@ def _verdict(
     drawn: Sequence[tuple[str, float]],
     given: Sequence[Outcome],
     swapped: Sequence[Outcome],
+    before: Before,
 ) -> Label:
     votes, failures, tokens = [], [], 0
     for (principle, weight), first, second in zip(drawn, given, swapped, strict=True):
@@ -110,7 +119,8 @@ def _verdict(
             tokens += first.tokens + second.tokens
     if not votes:
         return failures[0] if failures else _no_principle(judge, comparison)
-    return Verdict(comparison.id, aggregate(votes), tuple(votes), judge.identity, tokens)
+    weighed = settled(votes, before)
+    return Verdict(comparison.id, aggregate(weighed), weighed, judge.identity, tokens)
 
 
 def _vote(principle: str, weight: float, first: Reading, second: Reading) -> PrincipleVote:

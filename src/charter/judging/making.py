@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from charter.constitution import asked
 from charter.constitution.document import Constitution
 from charter.errors import InputError
 from charter.judging.answerwise import AnswerwiseJudge
@@ -206,10 +207,10 @@ class _Maker:
         return Checkpoint(config.model or self.default_model)
 
     def _questions(self) -> dict[str, str]:
-        return {p.id: p.comparison_question for p in self.constitution.principles}
+        return {p.id: asked.comparison_question(p) for p in self.constitution.principles}
 
     def _texts(self) -> dict[str, str]:
-        return {p.id: p.text for p in self.constitution.principles}
+        return {p.id: asked.statement(p) for p in self.constitution.principles}
 
 
 def _own_readout(folder: Path, model: HFModel) -> LinearReadout:

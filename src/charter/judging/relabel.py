@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from charter.constitution.document import Principle
+from charter.constitution.priorities import Before
 from charter.judging.labeling import aggregate, label
+from charter.judging.precedence import NONE, settled
 from charter.records import (
     Abstention,
     Comparison,
@@ -84,6 +86,8 @@ def relabel(
     drawn: Sequence[Drawn],
     old: Sequence[Label],
     edit: Edit,
+    *,
+    before: Before = NONE,
 ) -> list[Label]:
     """Label comparisons again, asking the judge only for votes that the old labels do not hold.
 
@@ -93,6 +97,7 @@ def relabel(
         drawn: for each comparison, its principles and weights now.
         old: the label of each comparison before the edit.
         edit: what changed.
+        before: priorities of the document now in force; they may turn a label round without a call.
 
     Returns:
         one label a comparison, in order. A label whose votes are all kept is the old one.
@@ -102,8 +107,8 @@ def relabel(
     answers = _asked(judge, [comparisons[i] for i in due], [plans[i].asked for i in due])
     fresh: dict[int, Label] = dict(zip(due, answers, strict=True))
     return [
-        _merged(before, plan, fresh.get(i), principles)
-        for i, (before, plan, principles) in enumerate(zip(old, plans, drawn, strict=True))
+        _merged(known, plan, fresh.get(i), principles, before)
+        for i, (known, plan, principles) in enumerate(zip(old, plans, drawn, strict=True))
     ]
 
 
@@ -112,7 +117,7 @@ def _asked(judge: Judge, comparisons: Sequence[Comparison], drawn: Sequence[Draw
     return label(judge, comparisons, drawn) if comparisons else []
 
 
-def _merged(old: Label, plan: Plan, fresh: Label | None, drawn: Drawn) -> Label:
+def _merged(old: Label, plan: Plan, fresh: Label | None, drawn: Drawn, before: Before) -> Label:
     """The kept and the new votes in the order of the principles, aggregated again."""
     votes = {v.principle: v for v in plan.kept}
     if isinstance(fresh, Verdict):
@@ -121,7 +126,7 @@ def _merged(old: Label, plan: Plan, fresh: Label | None, drawn: Drawn) -> Label:
         assert isinstance(fresh, Abstention)
         return fresh
     known = [answer for answer in (old, fresh) if isinstance(answer, Verdict)]
-    ordered = tuple(votes[id] for id, _ in drawn if id in votes)
+    ordered = settled([votes[id] for id, _ in drawn if id in votes], before)
     if isinstance(old, Verdict) and ordered == old.votes:
         return old
     tokens = sum(verdict.tokens for verdict in known)

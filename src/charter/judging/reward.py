@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from charter.constitution.document import Constitution
+from charter.constitution.priorities import Before
 from charter.judging.answerwise import AnswerwiseJudge
 from charter.judging.config import JudgeConfig
 from charter.judging.ensemble import Ensemble
 from charter.judging.labeling import label
 from charter.judging.making import make
+from charter.judging.precedence import NONE
 from charter.judging.rating import Rater, RatingScorer
 from charter.models.loading import Models
 from charter.records import (
@@ -100,10 +102,11 @@ class WinRate:
         judge: asked in both orders, the mean of which counts.
         draw: principles of a comparison, with their weights.
         start: gives each prompt one answer to be compared with, the same one every time.
+        before: priorities between the principles, as in the labelling stage.
     """
 
-    def __init__(self, judge: Judge, draw: Draw, start: Start) -> None:
-        self.judge, self.draw, self.start = judge, draw, start
+    def __init__(self, judge: Judge, draw: Draw, start: Start, before: Before = NONE) -> None:
+        self.judge, self.draw, self.start, self.before = judge, draw, start, before
         self._references: dict[tuple[Message, ...], str] = {}
 
     @property
@@ -119,7 +122,8 @@ class WinRate:
         found = [self._known(prompt, answer) for prompt, answer in exchanges]
         asked = [i for i, scored in enumerate(found) if scored is None]
         comparisons = [self._comparison(*exchanges[i]) for i in asked]
-        verdicts = label(self.judge, comparisons, [self.draw(c) for c in comparisons])
+        drawn = [self.draw(c) for c in comparisons]
+        verdicts = label(self.judge, comparisons, drawn, before=self.before)
         for i, verdict in zip(asked, verdicts, strict=True):
             if isinstance(verdict, Abstention):
                 found[i] = Scored(None, verdict.reason)
@@ -190,4 +194,4 @@ def judged(
         halves = ([(p.id, p.weight) for p in half] for half in (pool.harmful, pool.harmless))
         harmful, harmless = (RatingScorer(judge.reader, half) for half in halves)
         return JudgedReward(ByKind(harmful, harmless), (*identities, judge.reader.identity))
-    return JudgedReward(WinRate(judge, pool.draw, start), identities)
+    return JudgedReward(WinRate(judge, pool.draw, start, pool.before), identities)

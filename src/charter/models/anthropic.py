@@ -122,10 +122,10 @@ class _Reply(msgspec.Struct):
     @property
     def paid(self) -> Usage:
         """Tokens read, from the cache or not, and written."""
-        cached = (self.usage.cache_creation_input_tokens, self.usage.cache_read_input_tokens)
-        return Usage(
-            self.usage.input_tokens + sum(n or 0 for n in cached), self.usage.output_tokens
-        )
+        found = self.usage.cache_read_input_tokens
+        cached = (self.usage.cache_creation_input_tokens, found)
+        read = self.usage.input_tokens + sum(n or 0 for n in cached)
+        return Usage(read, self.usage.output_tokens, found)
 
 
 def _completion(reply: _Reply) -> Completion:

@@ -55,6 +55,8 @@ class Call(Generic[C]):
     key: str
     likely: Usage
     send: Callable[[C], Awaitable[Reply]]
+    prefix: str = ""
+    """Names the text that it begins with, if other calls do too; they go to one server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,9 @@ class Caller(Generic[C]):
         if self.cache is None or (outcome.paid == _NOTHING and outcome.answer is None):
             return
         answers = {} if outcome.answer is None else {key: msgspec.json.encode(outcome.answer)}
-        spent = (self.address.model, outcome.paid.read, outcome.paid.written)
-        self.cache.put(answers, spent=spent)
+        paid = outcome.paid
+        spent = (self.address.model, paid.read, paid.written)
+        self.cache.put(answers, spent=spent, cached=paid.cached)
 
     async def _outcome(self, call: Call[C], batch: Batch) -> _Outcome:
         """A call with all of its attempts."""
@@ -181,7 +184,7 @@ class Caller(Generic[C]):
     async def _attempt(self, call: Call[C], batch: Batch, tried: list[Server[C]]) -> Reply:
         """One attempt, on one server, at a cost that is set aside before and settled after."""
         batch.go_on()
-        async with self._router.lease(batch.sleep, tried) as server:
+        async with self._router.lease(batch.sleep, tried, call.prefix) as server:
             tried.append(server)
             await self._reserve(call, batch)
             paid = _NOTHING

@@ -35,9 +35,13 @@ class Usage(msgspec.Struct, frozen=True):
 
     read: int = 0
     written: int = 0
+    cached: int | None = None
+    """Those of `read` that the server found in its prefix cache; `None`: it has not said."""
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(self.read + other.read, self.written + other.written)
+        told = [u.cached for u in (self, other) if u.cached is not None]
+        cached = sum(told) if told else None
+        return Usage(self.read + other.read, self.written + other.written, cached)
 
 
 class AttemptError(Exception):

@@ -29,6 +29,7 @@ from transformers.utils import logging
 from charter.errors import ModelError, boundary
 from charter.models import embedded
 from charter.models.chat import ChatFormat
+from charter.models.frozen import freeze
 from charter.models.generation import TokenRequest, sample
 from charter.models.options import Options
 from charter.models.scoring import Tree, batches, lay_out
@@ -189,15 +190,18 @@ def load(
     adapters: Sequence[str | Path] = (),
     dtype: torch.dtype = torch.float32,
     trust_remote_code: bool = False,
+    plain: bool = False,
     **options: Any,
 ) -> HFModel:
-    """Load a model for inference.
+    """Load a model.
 
     Args:
         name: `embedded`, a hub name, or a folder.
         adapters: PEFT adapter folders, merged into the weights in this order.
         dtype: weights' type; float32 on the CPU.
         trust_remote_code: run code that came with the weights. Off unless asked for by name.
+        plain: leave the linear layers as they are, to train the model or to merge into it.
+            Otherwise it is for inference only: no weight has a gradient, and `frozen` speeds it.
         options: passed to `HFModel` (`batch_rows`, `batch_tokens`).
 
     Raises:
@@ -214,6 +218,8 @@ def load(
             net = PeftModel.from_pretrained(net, str(adapter)).merge_and_unload()
     if torch.cuda.is_available():
         net = nn.Module.cuda(net)
+    if not plain:
+        freeze(net.requires_grad_(False), packed=True)
     identity = f"{name}@{revision(where)}"
     identity += "".join(f"+{revision(adapter)}" for adapter in adapters)
     return HFModel(net.eval(), tokenizer, identity, **options)

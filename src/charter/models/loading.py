@@ -7,6 +7,7 @@ never loads the model that it names.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -81,6 +82,11 @@ class Models:
     def lazily(self, checkpoint: Checkpoint) -> LazyModel:
         """The model of a checkpoint, loaded at its first call."""
         return LazyModel(self, checkpoint)
+
+    def release(self) -> None:
+        """Let local models go, which are loaded again if asked: training loads its own."""
+        self._loaded.clear()
+        gc.collect()  # networks hold cycles
 
     def close(self) -> None:
         """Close the connections to remote models; local ones are just forgotten."""

@@ -77,7 +77,8 @@ class OpenAIModel:
     ) -> list[list[float]]:
         """See `records.ChoiceModel` and, for what a server does not list, `toplist`.
 
-        The suffixes are calls of their own: a server with prefix caching pays for the prefix once.
+        The suffixes are calls of their own: a server with prefix caching pays for the prefix once,
+        and of several servers they go to the same one as far as its load allows.
 
         Raises:
             CallFailed: for at least one suffix there is no answer; the other answers are kept.
@@ -121,4 +122,4 @@ class OpenAIModel:
             return Reply(stored, reply.paid, reply.pause_s)
 
         asked = [self.identity, self.config.logprobs, messages, options]
-        return Call(digest(asked, length=32), likely, send)
+        return Call(digest(asked, length=32), likely, send, prefix=digest(list(prefix)))

@@ -27,9 +27,14 @@ _SEEDS = 2**31
 """Servers differ in how large a seed they take; every one takes 31 bits."""
 
 
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
 class _Tokens(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
 
 
 class _Alternative(msgspec.Struct):
@@ -85,7 +90,9 @@ class _Reply(msgspec.Struct):
         """What the server counted; what we expected, if it does not count."""
         if self.usage is None:
             return likely
-        return Usage(self.usage.prompt_tokens, self.usage.completion_tokens)
+        details = self.usage.prompt_tokens_details
+        cached = details.cached_tokens if details else None
+        return Usage(self.usage.prompt_tokens, self.usage.completion_tokens, cached)
 
 
 def sampled(address: Address, request: Request) -> dict[str, Any]:

@@ -4,13 +4,16 @@ Owns load, pauses and fail-over among replicas of one model: the least loaded se
 paused is taken. A server that refuses (429) is left alone for as long as it asked, by all calls
 and not only by the refused one, which is what ends a storm of refusals. One that fails is left
 alone for a while that doubles until it answers again: health is learnt from the calls themselves,
-no probes are sent. Lives on one event loop. Knows nothing of requests.
+no probes are sent. Calls that begin with the same text prefer the same server, whose prefix cache
+then holds it, as long as that server is not much busier than the others. Lives on one
+event loop. Knows nothing of requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
@@ -52,22 +55,28 @@ class Router(Generic[C]):
     ) -> None:
         self.servers = [Server(client, config.concurrency) for client in clients]
         self.config, self.jitter, self.clock = config, jitter, clock
+        self._slack = max(1, config.concurrency // 4)
+        """Calls that a server may have more than the idlest one, and still be preferred."""
 
     @asynccontextmanager
     async def lease(
-        self, sleep: Callable[[float], Awaitable[None]], tried: Sequence[Server[C]] = ()
+        self,
+        sleep: Callable[[float], Awaitable[None]],
+        tried: Sequence[Server[C]] = (),
+        prefix: str = "",
     ) -> AsyncIterator[Server[C]]:
         """A server for one attempt, waiting for a slot and for pauses to end.
 
         Args:
             sleep: waits for so many seconds.
             tried: servers that have failed this call before; the others are preferred.
+            prefix: names the text that this call and others begin with; "" if there is none.
 
         Raises:
             AttemptError: every server asked to be left alone for longer than `max_wait_s`.
         """
         while True:
-            server = self._pick(tried)
+            server = self._pick(tried, prefix)
             strikes = server.strikes
             server.load += 1
             server.turns += 1
@@ -99,16 +108,27 @@ class Router(Generic[C]):
             server.strikes += 1
             self._leave_alone(server, min(away, self.config.max_wait_s))
 
-    def _pick(self, tried: Sequence[Server[C]] = ()) -> Server[C]:
+    def _pick(self, tried: Sequence[Server[C]] = (), prefix: str = "") -> Server[C]:
         """The least paused, least tried one, not on trial (failed and asked again), most idle."""
-        now = self.clock()
+        now, home = self.clock(), self._home(prefix)
 
         def rank(server: Server[C]) -> tuple[float, int, bool, int, int]:
             wait = max(0.0, server.not_before - now)
             on_trial = server.strikes > 0 and server.load > 0
-            return wait, tried.count(server), on_trial, server.load, server.turns
+            load = server.load - (self._slack if server is home else 0)
+            return wait, tried.count(server), on_trial, load, server.turns
 
         return min(self.servers, key=rank)
+
+    def _home(self, prefix: str) -> Server[C] | None:
+        """The server of a prefix: the same one each time, and most stay if a server is added.
+
+        Rendezvous hashing (Thaler and Ravishankar, IEEE/ACM ToN 6(1), 1998).
+        """
+        if not prefix or len(self.servers) == 1:
+            return None
+        places = range(len(self.servers))
+        return self.servers[max(places, key=lambda i: zlib.crc32(f"{i} {prefix}".encode()))]
 
     def _leave_alone(self, server: Server[C], seconds: float) -> None:
         server.not_before = max(server.not_before, self.clock() + seconds)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from charter.errors import ModelError
 from charter.models.endpoint import EndpointConfig, Price
 from charter.models.failures import Usage
-from charter.records import Message
+from charter.records import Message, Record
 
 _MILLION = 1_000_000
 _CHARS_PER_TOKEN, _TOKENS_PER_MESSAGE = 4, 8
@@ -26,6 +26,27 @@ def likely_tokens(messages: Sequence[Message], max_tokens: int) -> Usage:
     chars = sum(len(m.content) for m in messages)
     read = chars // _CHARS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
     return Usage(read, max_tokens)
+
+
+class Spend(Record, frozen=True):
+    """What one remote model has cost in tokens, as a run's summary tells it."""
+
+    read: int
+    written: int
+    cached: int | None = None
+    """Tokens of `read` that servers found in their prefix cache; `None`: none has ever said.
+
+    A server that tells hits may leave a miss out (vLLM does), so once a model's servers have told
+    any, an answer without the figure counts as a miss.
+    """
+    hit_rate: float | None = None
+    """`cached / read`: counted, not estimated. A lower bound where some servers tell nothing."""
+
+
+def spend(read: int, written: int, cached: int | None = None) -> Spend:
+    """The tokens of one model, with the share that came from a prefix cache."""
+    told = cached is not None and read > 0
+    return Spend(read, written, cached, cached / read if told and cached is not None else None)
 
 
 class Ledger:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from charter.report.svg import Frame, Scale, padded, percent_text, tag
+from charter.report.svg import Frame, Scale, padded, percent_text, tag, tick_text
 from charter.statistics import Rate
 
 _NONE = Markup("")
@@ -45,6 +45,31 @@ class Bin:
 
     mean_p: float
     rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One line of a forest plot; `style` is its CSS class."""
+
+    label: str
+    style: str
+    spread: Spread
+
+
+def forest(rows: Sequence[ForestRow], x_label: str, *, share: bool = False) -> Markup:
+    """Values with their intervals on one axis, a row each, from top to bottom."""
+    if not rows:
+        return _NONE
+    ends = [v for row in rows for v in (row.spread.low, row.spread.value, row.spread.high)]
+    x = (0.0, 1.0) if share else padded(ends)
+    height = 22.0 * len(rows) + 56
+    left = min(190.0, 20 + 6.6 * max(len(row.label) for row in rows))
+    frame = Frame.of(x, (0.0, float(len(rows))), width=440, height=height, left=left)
+    marks = [_forest_mark(frame, row, len(rows) - i - 0.5) for i, row in enumerate(rows)]
+    told = percent_text if share else tick_text
+    said = "; ".join(f"{row.label}: {told(float(f'{row.spread.value:.3g}'))}" for row in rows)
+    axis = frame.axes(x_label, "", x_text=told, y_text=lambda _: "")
+    return frame.picture(f"{x_label} with 95 % intervals. {said}", axis, *marks)
 
 
 def plane(points: Sequence[PlanePoint], x_label: str, y_label: str) -> Markup:
@@ -162,6 +187,16 @@ def _labels(frame: Frame, points: Sequence[PlanePoint]) -> Markup:
         taken.append(box)
         parts.append(tag("text", p.label, x=box[0], y=box[3] - 3, class_=f"label {p.style}"))
     return _NONE.join(parts)
+
+
+def _forest_mark(frame: Frame, row: ForestRow, y: float) -> Markup:
+    at = row.spread
+    across = frame.line(at.low, y, at.high, y, f"whisker {row.style}")
+    middle = frame.y(y)
+    dot = tag("circle", cx=frame.x(at.value), cy=middle, r=5, class_=f"point {row.style}")
+    beside = frame.x.start - 8
+    name = tag("text", row.label, x=beside, y=middle + 4, class_="ticktext", text_anchor="end")
+    return across + dot + name
 
 
 _Box = tuple[float, float, float, float]

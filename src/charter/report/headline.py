@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from charter.report.charts import PlanePoint, Spread, interval_strip, plane
+from charter.report.exhibit import Exhibit
 from charter.report.figures import count, mapping_in, one, span
 from charter.report.files import Figure, RunFiles
 from charter.report.metrics import METRICS, MODELS, Metric, metric_of, model_name, model_style
 from charter.report.svg import padded
 
 BASE = "base"
+_PLANE = ("model", "helpful Elo", "low", "high", "harmless Elo", "low ", "high ")
 _KEY_METRICS = ("harmful_compliance", "over_refusal", "helpful_win_rate")
 
 
@@ -54,7 +56,8 @@ class Headline:
     rows: list[Row]
     key_figures: list[KeyFigure]
     last: str
-    plane: Markup | None
+    plane: Exhibit | None
+    data: Exhibit
     scorers: dict[str, str]
     independent: bool | None
     unscored: int
@@ -73,10 +76,18 @@ def headline(files: RunFiles) -> Headline | None:
         key_figures=_key_figures(table),
         last=model_name(table.models[-1]),
         plane=_plane(table),
+        data=measured(summary.measurements),
         scorers=scorers,
         independent=independent,
         unscored=sum(f.unscored for f in summary.measurements),
     )
+
+
+def measured(figures: Sequence[Figure]) -> Exhibit:
+    """Figures as a table of numbers."""
+    rows = [(f.model, f.metric, f.value, f.low, f.high, f.n, f.unscored) for f in figures]
+    columns = ("model", "metric", "value", "low", "high", "n", "unscored")
+    return Exhibit("measurements", columns, [*rows])
 
 
 class _Table:
@@ -100,7 +111,7 @@ class _Table:
         described = metric_of(metric)
         return Cell(
             value=one(figure.value, described.scale, figure.n),
-            interval=_interval(figure, described),
+            interval=interval_of(figure),
             n=count(figure.n),
             unscored=figure.unscored,
             strip=self._strip(figure, base),
@@ -108,7 +119,7 @@ class _Table:
         )
 
     def _strip(self, figure: Figure, base: Figure | None) -> Markup:
-        spread = _spread(figure)
+        spread = spread_of(figure)
         if spread is None:
             return Markup("")
         reference = None if base is None or base is figure else base.value
@@ -119,7 +130,7 @@ class _Table:
         if metric_of(metric).scale == "share":
             return 0.0, 1.0
         row = (self.get(metric, model) for model in self.models)
-        spreads = [s for s in (_spread(f) for f in row if f is not None) if s is not None]
+        spreads = [s for s in (spread_of(f) for f in row if f is not None) if s is not None]
         return padded([v for s in spreads for v in (s.low, s.value, s.high)])
 
 
@@ -128,7 +139,8 @@ def _ordered(found: Collection[str], known: Collection[str]) -> list[str]:
     return [name for name in known if name in found] + [n for n in found if n not in known]
 
 
-def _spread(figure: Figure) -> Spread | None:
+def spread_of(figure: Figure) -> Spread | None:
+    """A figure as a point with its interval, None if it could not be computed."""
     if figure.value is None:
         return None
     low = figure.value if figure.low is None else figure.low
@@ -136,7 +148,9 @@ def _spread(figure: Figure) -> Spread | None:
     return Spread(figure.value, low, high)
 
 
-def _interval(figure: Figure, metric: Metric) -> str:
+def interval_of(figure: Figure) -> str:
+    """The interval of a figure in words, in the unit of its metric."""
+    metric = metric_of(figure.metric)
     if metric.scale == "elo" and figure.low == figure.high == 0:
         return "zero by definition"
     return span(figure.low, figure.high, metric.scale, figure.n)
@@ -144,7 +158,7 @@ def _interval(figure: Figure, metric: Metric) -> str:
 
 def _change(figure: Figure, base: Figure | None, better: int) -> str:
     """Better or worse only where the two intervals keep apart, which is a strict test."""
-    now, then = _spread(figure), None if base is None else _spread(base)
+    now, then = spread_of(figure), None if base is None else spread_of(base)
     if now is None or then is None or not better:
         return ""
     if now.low > then.high:
@@ -165,15 +179,23 @@ def _key_figures(table: _Table) -> list[KeyFigure]:
     ]
 
 
-def _plane(table: _Table) -> Markup | None:
+def _plane(table: _Table) -> Exhibit | None:
     points = []
     for model in table.models:
         helpful, harmless = table.get("elo_helpful", model), table.get("elo_harmless", model)
-        x = None if helpful is None else _spread(helpful)
-        y = None if harmless is None else _spread(harmless)
+        x = None if helpful is None else spread_of(helpful)
+        y = None if harmless is None else spread_of(harmless)
         if x is not None and y is not None:
             points.append(PlanePoint(model_name(model), model_style(model), x, y))
-    return plane(points, "Helpfulness Elo", "Harmlessness Elo") if points else None
+    if not points:
+        return None
+    rows = [(p.label, p.x.value, p.x.low, p.x.high, p.y.value, p.y.low, p.y.high) for p in points]
+    return Exhibit(
+        "harmless-and-helpful",
+        _PLANE,
+        [*rows],
+        plane(points, "Helpfulness Elo", "Harmlessness Elo"),
+    )
 
 
 def _scorers(files: RunFiles) -> tuple[dict[str, str], bool | None]:

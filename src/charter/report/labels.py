@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from charter.report.charts import histogram
+from charter.report.exhibit import Exhibit
 from charter.report.figures import NOTHING, Shown, count, mapping_in, number_in, rate_in, shown_rate
 from charter.report.files import StageFiles
 from charter.report.reliability import reliability_of
@@ -31,8 +30,8 @@ class Labels:
     confidence: str
     judge: str
     about: list[tuple[str, str]]
-    histogram: Markup
-    reliability: Markup | None
+    histogram: Exhibit | None
+    reliability: Exhibit | None
 
 
 def labels(stage: StageFiles, tally: LabelTally) -> Labels | None:
@@ -52,7 +51,7 @@ def labels(stage: StageFiles, tally: LabelTally) -> Labels | None:
         confidence=NOTHING if confidence is None else f"{confidence:.2f}",
         judge=str(statistics.get("judge", "")),
         about=facts(about),
-        histogram=histogram(tally.histogram, 0.0, 1.0, "probability that A is better"),
+        histogram=_histogram(tally.histogram),
         reliability=reliability_of(
             statistics.get("calibration") or about.get("calibration"),
             "confidence of the judge",
@@ -65,6 +64,14 @@ def facts(notes: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The plain entries among notes, for a list of terms; nested ones are left to the recipe."""
     kept = {k: v for k, v in notes.items() if isinstance(v, str | int | float) and v != ""}
     return [(name.replace("_", " "), _text(value)) for name, value in kept.items()]
+
+
+def _histogram(counts: Sequence[int]) -> Exhibit | None:
+    picture = histogram(counts, 0.0, 1.0, "probability that A is better")
+    if not picture:
+        return None
+    rows = [(i / len(counts), (i + 1) / len(counts), n) for i, n in enumerate(counts)]
+    return Exhibit("soft-labels", ("from", "to", "count"), [*rows], picture)
 
 
 def _text(value: str | int | float) -> str:

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from charter.records import Rollout
-from charter.report.charts import line_chart
+from charter.report.exhibit import Exhibit, curve, drawn
 from charter.report.figures import mapping_in, number_in, one
 from charter.report.files import RunFiles, StageFiles
 from charter.report.metrics import stage_name
@@ -52,7 +50,7 @@ class Learning:
     name: str
     verdict: str
     watched_by: str
-    charts: list[Markup]
+    charts: list[Exhibit]
     openings: list[tuple[str, int]]
     closings: list[tuple[str, int]]
     samples: list[tuple[int, list[Sampled]]]
@@ -69,13 +67,14 @@ def _learning(stage: StageFiles) -> Learning | None:
     if not rows:
         return None
     notes, repeated = mapping_in(stage.notes, "monitor"), mapping_in(rows[-1], "repetition")
-    charts = [line_chart(points, "step", _CURVES[n]) for n, points in _by_step(rows).items()]
-    charts += [line_chart(points, "√KL", _CURVES[name]) for name, points in _by_distance(rows)]
+    over = f"{stage.name} learning"
+    charts = [curve(over, points, "step", _CURVES[n]) for n, points in _by_step(rows).items()]
+    charts += [curve(f"{over} kl", p, "√KL", _CURVES[name]) for name, p in _by_distance(rows)]
     return Learning(
         stage_name(stage.name),
         _verdict(notes),
         str(notes.get("held_out") or ""),
-        [chart for chart in charts if chart],
+        drawn(charts),
         _phrases(repeated, "openings"),
         _phrases(repeated, "closings"),
         _samples(stage.records(Rollout)),

@@ -48,6 +48,9 @@ class Metric:
     scale: Scale
 
 
+PART = "…"
+"""How the title of a metric begins that is a part of the one before it."""
+
 METRICS = {
     "harmful_compliance": Metric(
         "Helps with harm",
@@ -131,6 +134,18 @@ def model_style(key: str) -> str:
 def metric_of(name: str) -> Metric:
     """The metric of that name; one that is not known is shown under its own name."""
     return METRICS.get(name, Metric(name, "", 0, "number"))
+
+
+def full_title(name: str) -> str:
+    """The title of a metric that stands alone: "… ties" says what it is a part of."""
+    part, before = metric_of(name).title, ""
+    if not part.startswith(PART):
+        return part
+    for key, metric in METRICS.items():
+        if key == name:
+            break
+        before = before if metric.title.startswith(PART) else metric.title
+    return f"{before}, {part.removeprefix(PART).strip()}"
 
 
 def stage_name(key: str) -> str:

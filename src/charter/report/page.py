@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from charter.errors import StoreError, boundary
 from charter.records import Answer, Labelled, RevisionChain
 from charter.report.answers import answers
 from charter.report.chains import chains
@@ -25,6 +26,7 @@ from charter.report.labels import labels
 from charter.report.learning import learnings
 from charter.report.ledger import ledger, source_lines
 from charter.report.principles import document, titles
+from charter.report.suites import suites
 from charter.report.tallies import AnswerTally, ChainTally, LabelTally
 from charter.report.training import preference_model, trainings
 from charter.report.twin import twin
@@ -40,11 +42,12 @@ _PAGES = Environment(
 )
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, out: Path | None = None) -> Path:
     """Write `report.html` into a run folder. The same folder gives the same bytes.
 
     Args:
         run: a run folder; stages that have not run, or not finished, are named as such.
+        out: another file to write.
 
     Returns:
         the path of the report.
@@ -54,10 +57,25 @@ def write_report(run: Path) -> Path:
         StoreError: a record, a manifest or the summary is damaged, or the disk is full.
     """
     files = RunFiles(Path(run))
-    html = _PAGES.get_template("page.html").render(_sections(files), **_inline())
-    path = files.path / REPORT
-    write_atomic(path, html.encode())
+    path = files.path / REPORT if out is None else out
+    save(path, render("page.html", _sections(files)))
     return path
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """A page of this package with its style and its script inside it; all content is escaped."""
+    return _PAGES.get_template(template).render(content, **_inline())
+
+
+def save(path: Path, html: str) -> None:
+    """Write a page, whole or not at all; its folder is made if need be.
+
+    Raises:
+        StoreError: the disk is full or read-only.
+    """
+    with boundary(StoreError, f"making folder {str(path.parent)!r}", catch=(OSError,)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, html.encode())
 
 
 def _sections(files: RunFiles) -> dict[str, Any]:
@@ -79,6 +97,7 @@ def _sections(files: RunFiles) -> dict[str, Any]:
         "trainings": trainings(files),
         "learnings": learnings(files),
         "twin": twin(files.stage("twin")),
+        "suites": suites(files),
         "answers": answers(evaluate, answer),
         "ledger": ledger(files),
         "sources": source_lines(sources),

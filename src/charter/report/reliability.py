@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
-
 from charter.report.charts import Bin, reliability_plot
+from charter.report.exhibit import Exhibit, slug
 from charter.report.figures import rate_in
 from charter.statistics import Rate, wilson
 
 
-def reliability_of(bins: Any, said: str, found: str) -> Markup | None:
+def reliability_of(bins: Any, said: str, found: str) -> Exhibit | None:
     """The plot of a list of bins, or None if there is no such list.
 
     Args:
@@ -21,7 +20,11 @@ def reliability_of(bins: Any, said: str, found: str) -> Markup | None:
         found: title of the axis of observations.
     """
     usable = [b for b in map(_bin, bins if isinstance(bins, list) else []) if b is not None]
-    return reliability_plot(usable, said, found) if usable else None
+    if not usable:
+        return None
+    rows = [(b.mean_p, b.rate.value, b.rate.low, b.rate.high, b.rate.n) for b in usable]
+    columns = (said, found, "low", "high", "n")
+    return Exhibit(slug(said), columns, [*rows], reliability_plot(usable, said, found))
 
 
 def _bin(entry: Any) -> Bin | None:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
-from charter.report.charts import line_chart
+from charter.report.exhibit import Exhibit, curve, drawn
 from charter.report.figures import NOTHING, Shown, count, number_in, rate_in, shown_rate
 from charter.report.files import RunFiles, StageFiles
 from charter.report.labels import facts
@@ -24,19 +22,11 @@ _FIRST = ("loss", "reward", "kl", "accuracy", "margin")
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """One quantity over the steps of a training."""
-
-    name: str
-    chart: Markup
-
-
-@dataclass(frozen=True, slots=True)
 class Training:
     """One trained stage: its curves and what it noted."""
 
     name: str
-    curves: list[Curve]
+    curves: list[Exhibit]
     facts: list[tuple[str, str]]
 
 
@@ -49,7 +39,7 @@ class PreferenceModel:
     brier: str
     train_pairs: str
     unscored: int
-    reliability: Markup | None
+    reliability: Exhibit | None
 
 
 class Columns:
@@ -103,8 +93,8 @@ def _training(stage: StageFiles) -> Training:
         columns.add(row)
     curves = columns.curves()
     order = sorted(curves, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
-    drawn = [Curve(n, line_chart(curves[n], "step", n)) for n in order[:_MOST_CURVES]]
-    return Training(stage_name(stage.name), [c for c in drawn if c.chart], facts(stage.notes))
+    shown = drawn(curve(stage.name, curves[n], "step", n) for n in order[:_MOST_CURVES])
+    return Training(stage_name(stage.name), shown, facts(stage.notes))
 
 
 def _numbers(row: Mapping[str, Any], number: int) -> dict[str, float]:

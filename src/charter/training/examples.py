@@ -25,12 +25,16 @@ class ChatExample:
 
 @dataclass(frozen=True, slots=True)
 class PairExample:
-    """Two answers to one conversation and the probability that `a` is the better one."""
+    """Two answers to one conversation and the probability that `a` is the better one.
+
+    `weight` is its share in the loss, that of others being 1.
+    """
 
     messages: tuple[Message, ...]
     a: str
     b: str
     p_a: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class TokenPair:
     p_a: float
     ref_a: float = 0.0
     ref_b: float = 0.0
+    weight: float = 1.0
 
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
@@ -119,9 +124,8 @@ class Tokeniser:
                 expected="a number from 0 to 1",
             )
         prompt = self.model.render(pair.messages)
-        return TokenPair(
-            self.row(prompt, pair.a.strip()), self.row(prompt, pair.b.strip()), pair.p_a
-        )
+        a, b = self.row(prompt, pair.a.strip()), self.row(prompt, pair.b.strip())
+        return TokenPair(a, b, pair.p_a, weight=pair.weight)
 
 
 def end_of_turn(model: HFModel) -> int:

@@ -55,22 +55,26 @@ class GatheredLM(nn.Module):
     def forward(
         self,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        target_mask: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        target_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-likelihood of the target tokens of each row.
 
         Args:
             input_ids: [B, T], padded on the right.
-            attention_mask: [B, T], 0 on padding.
+            attention_mask: [B, T], 0 on padding; None for packs.
             target_mask: boolean [B, T], true on the tokens to be predicted (never the first).
+            position_ids: [B, T], of packs; see `packing`.
 
         Returns:
             sums of log-probabilities in nats, float32 [B], and numbers of target tokens, [B].
         """
-        hidden_BTD = plain(self.net).base_model(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-        )[0]
+        assert target_mask is not None
+        # Not every architecture takes positions, so none are passed where none are needed.
+        place = {"attention_mask": attention_mask, "position_ids": position_ids}
+        given = {name: tensor for name, tensor in place.items() if tensor is not None}
+        hidden_BTD = plain(self.net).base_model(input_ids=input_ids, use_cache=False, **given)[0]
         # The state at position t predicts the token at t + 1.
         rows_N, places_N = target_mask[:, 1:].nonzero(as_tuple=True)
         logprobs_N = self._logprobs(hidden_BTD[rows_N, places_N], input_ids[rows_N, places_N + 1])

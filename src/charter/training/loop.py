@@ -7,10 +7,8 @@ trackers and several devices (DDP, FSDP) are the Trainer's. Knows no formula and
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +17,22 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from charter.errors import TrainingError
 from charter.records import Checkpoint, digest
-from charter.training.objectives import Batch, Objective
+from charter.training import processes
+from charter.training.objectives import UNITS, Batch, Objective
 from charter.training.policy import uses_bf16
-from charter.training.sampler import LengthWindows
+from charter.training.sampler import NOBODY, LengthWindows
 from charter.training.settings import TrainSettings, Tuning
+from charter.training.trackers import checked
 from charter.training.watch import Progress, Watch, curve, silent
 
 _STEPS, _WEIGHTS = "steps", "trainable.safetensors"
+_TRACKED = "runs"
+"""Where TensorBoard's callback writes, inside the Trainer's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,38 @@ def fit(
     if not rows:
         raise TrainingError("there is nothing to train on: no examples are left")
     started = time.monotonic()
-    steps = out / f"{_STEPS}-{digest([job, settings])}"
+    steps = steps_folder(out, job, settings)
     trainer = _ObjectiveTrainer(
         objective, model, rows, _arguments(settings, steps, len(rows)), progress
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(steps))
-    shutil.rmtree(steps, ignore_errors=True)
+    trainer.train(resume_from_checkpoint=last_checkpoint(steps))
+    clear(steps, out)
     return curve(trainer.state.log_history), time.monotonic() - started
+
+
+def steps_folder(out: Path, job: Any, settings: Tuning) -> Path:
+    """Where a training keeps what it resumes from: a folder of its own for each job."""
+    return out / f"{_STEPS}-{digest([job, settings])}"
+
+
+def clear(steps: Path, out: Path) -> None:
+    """Remove what a finished training resumed from; what a tracker wrote there goes to `out`."""
+
+    def write() -> None:
+        if (steps / _TRACKED).is_dir():
+            shutil.copytree(steps / _TRACKED, out / _TRACKED, dirs_exist_ok=True)
+        shutil.rmtree(steps, ignore_errors=True)
+
+    processes.written(write)
+
+
+def saving(settings: Tuning) -> dict[str, Any]:
+    """Arguments of any Trainer about intermediate checkpoints."""
+    return {
+        "save_strategy": "steps" if settings.save_steps else "no",
+        "save_steps": settings.save_steps or 500,
+        "save_total_limit": 1,
+    }
 
 
 def common_arguments(settings: Tuning, total_steps: int) -> dict[str, Any]:
@@ -107,7 +135,7 @@ def common_arguments(settings: Tuning, total_steps: int) -> dict[str, Any]:
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
         "seed": settings.seed,
-        "report_to": list(settings.report_to) or "none",
+        "report_to": checked(settings.report_to) or "none",
         "logging_steps": 1,
         # The filter would replace a loss that is not a number by the last one that was.
         "logging_nan_inf_filter": False,
@@ -119,11 +147,27 @@ def common_arguments(settings: Tuning, total_steps: int) -> dict[str, Any]:
     }
 
 
-class _ObjectiveTrainer(Trainer):
-    """The Trainer with its loss, sampler, and intermediate weights delegated or reduced."""
+class _Rows(Dataset[Any]):
+    """Examples by index; `NOBODY` is None."""
 
-    # Each backward pass gives a mean, so the Trainer must divide by the number of them.
-    loss_is_scaled_for_ga = False
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return None if index == NOBODY else self.rows[index]
+
+
+class _ObjectiveTrainer(Trainer):
+    """The Trainer with its loss, sampler, and intermediate weights delegated or reduced.
+
+    A step's loss is the mean over all of its units, however they lie on batches and processes.
+    """
+
+    # `compute_loss` weighs each backward pass by its share of the step.
+    loss_is_scaled_for_ga = True
 
     def __init__(
         self,
@@ -134,13 +178,13 @@ class _ObjectiveTrainer(Trainer):
         progress: Progress,
     ) -> None:
         self.objective: Objective = objective
-        self._lengths = [len(row) for row in rows]
-        self._pending: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._lengths, self._anybody = [len(row) for row in rows], rows[0]
+        self._pending: dict[str, torch.Tensor] = {}
         super().__init__(
             model=model,
             args=args,
-            train_dataset=rows,
-            data_collator=objective.collate,
+            train_dataset=_Rows(rows),
+            data_collator=self._collate,
             callbacks=[Watch(progress)],
         )
         self.remove_callback(PrinterCallback)
@@ -152,20 +196,41 @@ class _ObjectiveTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
+        units = inputs.pop(UNITS)
         loss, metrics = self.objective.loss(model, inputs)
+        share = units / num_items_in_batch
         for name, value in metrics.items():
-            self._pending[name].append(value)
+            self._pending[name] = self._pending.get(name, 0.0) + value * share
+        # Gradients and logged losses are averaged over processes; here they must add up.
+        loss = loss * (share * processes.count())
         return (loss, {}) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
-            logs |= {name: float(torch.stack(v).mean()) for name, v in self._pending.items()}
+            logs |= {name: float(processes.summed(v)) for name, v in self._pending.items()}
         self._pending.clear()
         super().log(logs, start_time)
 
+    def _get_num_items_in_batch(
+        self, batch_samples: list[Batch], device: torch.device
+    ) -> torch.Tensor:
+        """Units of one optimiser step, over all of its batches and all processes."""
+        return processes.summed(
+            torch.stack([batch[UNITS].to(device) for batch in batch_samples]).sum()
+        )
+
+    def _collate(self, rows: Sequence[Any]) -> Batch:
+        real = [row for row in rows if row is not None]
+        # A process for which nothing is left still takes part in the step, at weight 0.
+        batch = self.objective.collate(real or [self._anybody])
+        units = batch.get(UNITS, torch.tensor(len(real))) if real else torch.tensor(0)
+        return {**batch, UNITS: units.float()}
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthWindows:
-        batch = self.args.train_batch_size * self.args.world_size
-        return LengthWindows(self._lengths, batch=batch, seed=self.args.seed)
+        devices = self.args.world_size
+        even = self.args.train_batch_size * devices if devices > 1 else 1
+        a_step = self.args.train_batch_size * self.args.gradient_accumulation_steps * devices
+        return LengthWindows(self._lengths, batch=a_step, seed=self.args.seed, even=even)
 
     def _save(
         self, output_dir: str | None = None, state_dict: Mapping[str, torch.Tensor] | None = None
@@ -190,21 +255,22 @@ class _ObjectiveTrainer(Trainer):
 
 
 def _arguments(settings: TrainSettings, steps: Path, rows: int) -> TrainingArguments:
-    devices = int(os.environ.get("WORLD_SIZE", "1"))
-    a_step = settings.batch_size * settings.accumulation * devices
-    return TrainingArguments(
+    a_step = settings.batch_size * settings.accumulation * processes.count()
+    arguments = TrainingArguments(
         output_dir=str(steps),
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
         num_train_epochs=settings.epochs,
-        save_strategy="steps" if settings.save_steps else "no",
-        save_steps=settings.save_steps or 500,
-        save_total_limit=1,
+        **saving(settings),
         **common_arguments(settings, math.ceil(settings.epochs * math.ceil(rows / a_step))),
     )
+    # A process that sees several GPUs would copy the model to each at every step. Several GPUs take
+    # several processes.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
-def _last_checkpoint(steps: Path) -> str | None:
+def last_checkpoint(steps: Path) -> str | None:
     """The newest intermediate checkpoint that is whole: the Trainer writes its state last."""
     whole = [file.parent for file in steps.glob("checkpoint-*/trainer_state.json")]
     newest = max(whole, key=lambda folder: int(folder.name.partition("-")[2]), default=None)

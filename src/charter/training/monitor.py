@@ -98,12 +98,23 @@ class Monitor:
         return self.settings.stop and self.peak.past
 
     def read(
-        self, step: int, conversations: Conversations, answers: list[str], rewards: Readings
+        self,
+        step: int,
+        conversations: Conversations,
+        answers: list[str],
+        rewards: Readings,
+        *,
+        earlier: Readings | None = None,
     ) -> list[dict[str, float | None]]:
-        """Read one step's samples; returns what was read of each, for the record."""
+        """Read one step's samples; returns what was read of each, for the record.
+
+        A run that goes on after a kill gives the `earlier` readings, so that none is paid twice.
+        """
         due = self.held_out is not None and (step - 1) % self.settings.every == 0
         seen: Readings = [None] * len(answers)
-        if due and self.held_out is not None:
+        if due and earlier is not None:
+            seen = earlier
+        elif due and self.held_out is not None:
             seen = self.held_out(conversations, answers)
         known = [value for value in seen if value is not None]
         self.peak.add(step, known)

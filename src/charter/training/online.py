@@ -31,16 +31,20 @@ from charter.errors import TrainingError
 from charter.models import hf
 from charter.models.hf import HFModel
 from charter.records import Checkpoint, Message, Prompt, Rollout
-from charter.training.loop import common_arguments
+from charter.training import processes
+from charter.training.journal import Journal, Round
+from charter.training.loop import clear, common_arguments, last_checkpoint, saving, steps_folder
 from charter.training.monitor import Monitor
 from charter.training.policy import adapter_config, save_policy
 from charter.training.quiet import quiet
 from charter.training.recorder import Keep, Recorder
 from charter.training.rewards import Reward
+from charter.training.sampler import lap_order
 from charter.training.settings import OnlineSettings
 from charter.training.snapshot import Snapshot
 from charter.training.watch import Progress, Watch, curve, silent
 
+_BEST = "best"
 _METHODS: dict[str, tuple[Any, Any]] = {
     "grpo": (GRPOTrainer, GRPOConfig),
     "rloo": (RLOOTrainer, RLOOConfig),
@@ -101,21 +105,30 @@ def train_online(
         raise TrainingError(
             f"{len(prompts)} prompts are too few for prompts_per_step={settings.prompts_per_step}"
         )
-    started, model = time.monotonic(), hf.load(start.base, adapters=start.adapters)
-    recorder = Recorder(reward, keep, monitor)
+    processes.join()
+    started, model = time.monotonic(), hf.load(start.base, adapters=start.adapters, plain=True)
+    recorder, out = Recorder(reward, keep, monitor), Path(out)
+    steps = steps_folder(out, [start, prompts], settings)
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = _trainer(model, prompts, recorder, settings, Path(scratch), progress)
+        trainer = _trainer(model, prompts, recorder, settings, steps, Path(scratch), progress)
         snapshot = Snapshot(trainer.model)
         recorder.best = snapshot.keep
-        if monitor is not None:
-            trainer.add_callback(_Closer(monitor))
-        trainer.train()
+        journal = Journal(steps, settings.save_steps if processes.rank() == 0 else 0)
+        last = last_checkpoint(steps)
+        done = int(last.rpartition("-")[2]) if last else 0
+        recorder.recall(journal.until(done), {prompt.id: prompt.messages for prompt in prompts})
+        snapshot.recall(journal.load(_BEST, done)[0])
+        trainer.add_callback(_Closer(recorder, journal, snapshot))
+        trainer.train(resume_from_checkpoint=last)
     if monitor is not None and monitor.stop:
         snapshot.restore()
-    recorder.require_any()
+    if processes.rank() == 0:
+        recorder.require_any()
     trained = HFModel(trainer.model, model.tokenizer, model.identity)
+    checkpoint = save_policy(trained, start, out)
+    clear(steps, out)
     return TrainedOnline(
-        save_policy(trained, start, Path(out)),
+        checkpoint,
         curve(trainer.state.log_history),
         tuple(recorder.rollouts),
         int(trainer.state.num_input_tokens_seen),
@@ -144,14 +157,27 @@ class _RewardFunction:
         answers = [turns[0]["content"] for turns in completions]
         # The step that these samples are for, numbered as in the loss curve.
         step = int(trainer_state.global_step) + 1
-        return self.recorder.rate(step, prompt_id, conversations, answers)
+        return processes.by_first(
+            list(zip(prompt_id, conversations, answers, strict=True)),
+            lambda samples: self.recorder.rate(step, *map(list, zip(*samples, strict=True))),
+        )
 
 
 class _Closer(TrainerCallback):
-    """Gives the monitor the other half of each step, and stops training when it says so."""
+    """Gives the recorder's monitor the other half of each step, and stops when it says so.
 
-    def __init__(self, monitor: Monitor) -> None:
-        self.monitor = monitor
+    It also writes the journal, so that a run that was killed finds all of this again.
+    """
+
+    def __init__(self, recorder: Recorder, journal: Journal, snapshot: Snapshot) -> None:
+        self.recorder, self.monitor = recorder, recorder.monitor
+        self.journal, self.snapshot = journal, snapshot
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """A run may have been killed after its last step."""
+        self._stop_if_past(control)
 
     def on_log(
         self,
@@ -171,8 +197,24 @@ class _Closer(TrainerCallback):
             "entropy": logs.get("entropy"),
             "tokens": tokens,
         }
-        self.monitor.close(state.global_step, figures)
-        if self.monitor.stop:
+        if self.monitor is not None:
+            self.monitor.close(state.global_step, figures)
+        step = state.global_step
+        self.journal.add(Round(step, self.recorder.of_step(step), figures))
+        if self.journal.due(step) and self.snapshot.kept:
+            # Before the Trainer saves: its checkpoint of this step must find them.
+            self.journal.save(_BEST, step, self.snapshot.kept, None, forget=False)
+        self._stop_if_past(control)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Called when a checkpoint is whole."""
+        self.journal.forget(_BEST, before=state.global_step)
+
+    def _stop_if_past(self, control: TrainerControl) -> None:
+        # Only the first process has samples to judge by; all must stop at once.
+        if processes.said_by_first(self.monitor is not None and self.monitor.stop):
             control.should_training_stop = True
 
 
@@ -181,6 +223,7 @@ def _trainer(
     prompts: Sequence[Prompt],
     recorder: Recorder,
     settings: OnlineSettings,
+    steps: Path,
     scratch: Path,
     progress: Progress,
 ) -> Any:
@@ -196,8 +239,8 @@ def _trainer(
     trainer = kind(
         model=net,
         reward_funcs=_RewardFunction(recorder),
-        args=config(**_arguments(settings, scratch)),
-        train_dataset=_dataset(prompts),
+        args=config(**_arguments(settings, steps)),
+        train_dataset=_dataset(prompts, settings),
         processing_class=model.tokenizer,
         callbacks=[Watch(progress)],
         peft_config=None if whole else adapter_config(net, settings),
@@ -215,18 +258,21 @@ def _become_the_folder(net: PreTrainedModel, folder: Path) -> None:
     net.config._name_or_path = str(folder)
 
 
-def _arguments(settings: OnlineSettings, scratch: Path) -> dict[str, Any]:
-    samples = settings.prompts_per_step * settings.group
-    if samples % settings.accumulation:
-        raise TrainingError(f"accumulation={settings.accumulation} does not divide {samples}")
+def _arguments(settings: OnlineSettings, steps: Path) -> dict[str, Any]:
+    samples, passes = settings.prompts_per_step * settings.group, settings.accumulation
+    if samples % (passes * processes.count()):
+        raise TrainingError(
+            f"accumulation={passes} on {processes.count()} processes does not divide {samples}"
+        )
     return {
         **common_arguments(settings, settings.steps),
+        **saving(settings),
         "gradient_checkpointing": False,
-        "output_dir": str(scratch / "trl"),
-        "save_strategy": "no",
+        "output_dir": str(steps),
         "max_steps": settings.steps,
-        "per_device_train_batch_size": samples // settings.accumulation,
-        "gradient_accumulation_steps": settings.accumulation,
+        "per_device_train_batch_size": samples // passes // processes.count(),
+        "gradient_accumulation_steps": passes,
+        "shuffle_dataset": False,
         "num_generations": settings.group,
         "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature,
@@ -234,13 +280,15 @@ def _arguments(settings: OnlineSettings, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _dataset(prompts: Sequence[Prompt]) -> Dataset:
-    return Dataset.from_list(
-        [
-            {
-                "prompt": [{"role": m.role, "content": m.content} for m in prompt.messages],
-                "prompt_id": prompt.id,
-            }
-            for prompt in prompts
-        ]
-    )
+def _dataset(prompts: Sequence[Prompt], settings: OnlineSettings) -> Dataset:
+    """Every step's prompts in their order: one long epoch, within which a killed run finds back."""
+    rows = [
+        {
+            "prompt": [{"role": m.role, "content": m.content} for m in prompt.messages],
+            "prompt_id": prompt.id,
+        }
+        for prompt in prompts
+    ]
+    places = range(settings.steps * settings.prompts_per_step)
+    order = list(lap_order(len(prompts), places, settings.seed, "online"))
+    return Dataset.from_list(rows).select(order)

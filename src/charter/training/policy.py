@@ -16,9 +16,11 @@ from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
 from charter.models import hf
+from charter.models.frozen import freeze
 from charter.models.hf import HFModel
 from charter.records import Checkpoint
 from charter.store import write_atomic
+from charter.training import processes
 from charter.training.quiet import quiet
 from charter.training.settings import Tuning
 
@@ -31,7 +33,7 @@ def load_policy(start: Checkpoint, settings: Tuning) -> HFModel:
     Raises:
         ModelError: the start cannot be loaded.
     """
-    model = hf.load(start.base, adapters=start.adapters)
+    model = hf.load(start.base, adapters=start.adapters, plain=True)
     assert isinstance(model.net, PreTrainedModel)
     return HFModel(trainable(model.net, settings), model.tokenizer, model.identity)
 
@@ -50,7 +52,9 @@ def trainable(
     set_seed(settings.seed)
     if settings.lora_rank == 0:
         return net.requires_grad_(True)
-    return get_peft_model(net, adapter_config(net, settings, task=task))
+    adapted = get_peft_model(net, adapter_config(net, settings, task=task))
+    freeze(adapted, packed=False)
+    return adapted
 
 
 def adapter_config(
@@ -76,9 +80,16 @@ def linear_names(net: PreTrainedModel) -> list[str]:
 
 
 def save_policy(model: HFModel, start: Checkpoint, out: Path) -> Checkpoint:
-    """Write what was trained to a folder: an adapter upon `start`, or a whole model."""
-    save_weights(model.net, out)
-    model.tokenizer.save_pretrained(out)
+    """Write what was trained to a folder: an adapter upon `start`, or a whole model.
+
+    Of several processes the first one writes, and all return the same record.
+    """
+
+    def write() -> None:
+        save_weights(model.net, out)
+        model.tokenizer.save_pretrained(out)
+
+    processes.written(write)
     return checkpoint_at(out, start, adapter=isinstance(model.net, PeftModel))
 
 

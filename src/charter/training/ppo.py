@@ -12,6 +12,7 @@ Shape suffixes: B rows, A answer tokens (padded on the right).
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from charter.errors import TrainingError
 from charter.models.hf import HFModel
 from charter.records import Checkpoint, Prompt
 from charter.seeds import draws
+from charter.training import processes
 from charter.training.actor import ActorCritic, Reading, Reference
 from charter.training.advantages import (
     generalised_advantages,
@@ -36,6 +38,8 @@ from charter.training.advantages import (
     whitened,
 )
 from charter.training.examples import TokenRow
+from charter.training.journal import Journal, Round, learner_state, restore_learner
+from charter.training.loop import steps_folder
 from charter.training.monitor import Monitor
 from charter.training.objectives import Batch, lay_out_rows
 from charter.training.online import TrainedOnline
@@ -46,9 +50,11 @@ from charter.training.rewards import Reward
 from charter.training.rl_settings import PPOSettings
 from charter.training.rounds import RoundSampler
 from charter.training.snapshot import Snapshot
+from charter.training.trackers import Tracker
 from charter.training.watch import Progress, silent
 
 _SEED = "ppo"
+_STATE, _BEST = "state", "best"
 
 
 @quiet()
@@ -80,33 +86,84 @@ def train_ppo(
         ModelError: the start cannot be loaded.
     """
     settings = settings.resolved()
-    if len(prompts) < settings.prompts_per_step:
-        raise TrainingError(
-            f"{len(prompts)} prompts are too few for prompts_per_step={settings.prompts_per_step}"
-        )
+    _require(prompts, settings)
+    tracker = Tracker(settings.report_to, Path(out) / "runs")
     started, model = time.monotonic(), load_policy(start, settings)
     snapshot = Snapshot(model.net)
     recorder = Recorder(reward, keep, monitor, snapshot.keep)
-    learner, curve = _Learner(model, settings), []
+    learner = _Learner(model, settings)
     sampler = RoundSampler(model, prompts, recorder, settings)
-    for step in range(1, settings.steps + 1):
+    journal = Journal(steps_folder(Path(out), [start, prompts], settings), settings.save_steps)
+    past = _resumed(journal, learner, snapshot, sampler)
+    recorder.recall(past, {prompt.id: prompt.messages for prompt in prompts})
+    curve = [_curve_row(made) for made in past]
+    for step in range(len(past) + 1, settings.steps + 1):
+        if monitor is not None and monitor.stop:
+            break
         rows, rewards = sampler.round(step)
         figures = learner.learn(step, rows, rewards)
-        curve.append({"step": float(step), **figures})
-        progress(step, settings.steps, figures)
         if monitor is not None:
             monitor.close(step, figures)
-            if monitor.stop:
-                snapshot.restore()
-                break
+        made = Round(step, recorder.of_step(step), dict(figures))
+        curve.append(_curve_row(made))
+        journal.add(made)
+        _save(journal, step, learner, snapshot, sampler)
+        tracker.log(step, figures)
+        progress(step, settings.steps, figures)
+    tracker.close()
+    if monitor is not None and monitor.stop:
+        snapshot.restore()
     recorder.require_any()
+    checkpoint = save_policy(model, start, Path(out))
+    shutil.rmtree(journal.folder, ignore_errors=True)
     return TrainedOnline(
-        save_policy(model, start, Path(out)),
+        checkpoint,
         tuple(curve),
         tuple(recorder.rollouts),
         sampler.tokens,
         time.monotonic() - started,
     )
+
+
+def _require(prompts: Sequence[Prompt], settings: PPOSettings) -> None:
+    if len(prompts) < settings.prompts_per_step:
+        raise TrainingError(
+            f"{len(prompts)} prompts are too few for prompts_per_step={settings.prompts_per_step}"
+        )
+    if processes.count() > 1:
+        raise TrainingError(f"{settings.method} runs in one process, not in {processes.count()}")
+
+
+def _curve_row(made: Round) -> dict[str, float]:
+    known = {name: value for name, value in made.figures.items() if value is not None}
+    return {"step": float(made.step), **known}
+
+
+def _save(
+    journal: Journal, step: int, learner: _Learner, snapshot: Snapshot, sampler: RoundSampler
+) -> None:
+    """Save everything that moves, if it is time to."""
+    if not journal.due(step):
+        return
+    if snapshot.kept:
+        # Under a name of their own, before the state that asks for them, and the old ones after.
+        journal.save(_BEST, step, snapshot.kept, None, forget=False)
+    tensors, about = learner_state(learner.actor, learner.optimizer, learner.schedule)
+    journal.save(_STATE, step, tensors, {**about, "tokens": sampler.tokens})
+    journal.forget(_BEST, before=step)
+
+
+def _resumed(
+    journal: Journal, learner: _Learner, snapshot: Snapshot, sampler: RoundSampler
+) -> list[Round]:
+    """Go back to the last state that was saved; returns the steps that led there."""
+    done = journal.last(_STATE)
+    if done:
+        tensors, about = journal.load(_STATE, done)
+        restore_learner(learner.actor, learner.optimizer, learner.schedule, tensors, about)
+        sampler.tokens = about["tokens"]
+        snapshot.recall(journal.load(_BEST, done)[0])
+    return journal.until(done)
 
 
 @dataclass(frozen=True, slots=True)

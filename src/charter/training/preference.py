@@ -13,6 +13,7 @@ from pathlib import Path
 from charter.errors import TrainingError
 from charter.models import hf
 from charter.records import Checkpoint
+from charter.training import processes
 from charter.training.examples import PairExample, Tokeniser, TokenPair
 from charter.training.loop import Trained, fit
 from charter.training.objectives import PairwiseReward
@@ -42,6 +43,7 @@ def train_preference(
     out: str | Path,
     progress: Progress = silent,
     centring: float = 0.01,
+    reference: Sequence[PairExample] = (),
 ) -> Trained:
     """Train a preference model whose backbone is the start model's.
 
@@ -52,6 +54,7 @@ def train_preference(
         out: folder of the preference model, for `load_reward`.
         progress: called after each optimiser step.
         centring: see `PairwiseReward`.
+        reference: pairs over whose answers the mean reward shall be zero; all pairs by default.
 
     Raises:
         TrainingError: there are no pairs, or training diverged.
@@ -60,7 +63,8 @@ def train_preference(
     """
     if not pairs:
         raise TrainingError("there is nothing to train on: no pairs")
-    folder, base = Path(out), hf.load(start.base, adapters=start.adapters)
+    processes.join()
+    folder, base = Path(out), hf.load(start.base, adapters=start.adapters, plain=True)
     tokeniser = Tokeniser.of(base, settings.max_length)
     rows = tokeniser.pairs(pairs)
     base.net = trainable(sequence_net(base, tokeniser.end), settings, task="SEQ_CLS")
@@ -74,7 +78,8 @@ def train_preference(
         job=[start, centring, pairs],
         progress=progress,
     )
-    save_reward(_centred(net, tokeniser, rows), start, folder)
+    model = _centred(net, tokeniser, tokeniser.pairs(reference) if reference else rows)
+    processes.written(lambda: save_reward(model, start, folder))
     tokens = round(settings.epochs * sum(len(row.a) + len(row.b) for row in rows))
     checkpoint = checkpoint_at(folder, start, adapter=settings.lora_rank > 0)
     return Trained(checkpoint, curve, tokens, seconds)
@@ -83,6 +88,8 @@ def train_preference(
 def _centred(net: RewardNet, tokeniser: Tokeniser, pairs: Sequence[TokenPair]) -> RewardModel:
     model = RewardModel(net, replace(tokeniser), mean=0.0, identity="unsaved")
     sample = pairs[:: -(-2 * len(pairs) // _MEAN_OVER)]
-    values = model.rewards([row for pair in sample for row in (pair.a, pair.b)])
+    values = processes.shared_out(
+        [row for pair in sample for row in (pair.a, pair.b)], model.rewards
+    )
     model.mean = sum(values) / len(values)
     return model

@@ -5,10 +5,11 @@ Owns the record of every sample with each part of its reward and each reading of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from charter.errors import TrainingError
 from charter.records import Message, Rollout
+from charter.training.journal import Round
 from charter.training.monitor import Monitor
 from charter.training.rewards import Paid, Reward, pay
 
@@ -69,6 +70,29 @@ class Recorder:
         self.rollouts += made
         if self.keep is not None:
             self.keep(made)
+
+    def recall(self, rounds: Sequence[Round], talks: Mapping[str, tuple[Message, ...]]) -> None:
+        """Take over the steps of a run that was killed: they are kept, and shown, once more.
+
+        Args:
+            rounds: from the journal.
+            talks: conversations by their prompts' ids.
+        """
+        for made in rounds:
+            self.rollouts += made.rollouts
+            if self.keep is not None:
+                self.keep(made.rollouts)
+            if self.monitor is not None:
+                asked = [talks[rollout.prompt] for rollout in made.rollouts]
+                answers = [rollout.completion for rollout in made.rollouts]
+                rewards = [rollout.reward for rollout in made.rollouts]
+                seen = [rollout.components.get("held_out") for rollout in made.rollouts]
+                self.monitor.read(made.step, asked, answers, rewards, earlier=seen)
+                self.monitor.close(made.step, made.figures)
+
+    def of_step(self, step: int) -> tuple[Rollout, ...]:
+        """One step's samples."""
+        return tuple(rollout for rollout in self.rollouts if rollout.step == step)
 
     def require_any(self) -> None:
         """A run in which nothing could be rewarded has learnt nothing, and must not look done."""

@@ -191,7 +191,7 @@ def load_reward(path: str | Path) -> RewardModel:
 
 def _weights(folder: Path, card: RewardCard) -> PreTrainedModel:
     if card.adapter:
-        start = hf.load(card.start.base, adapters=card.start.adapters)
+        start = hf.load(card.start.base, adapters=card.start.adapters, plain=True)
         net = PeftModel.from_pretrained(sequence_net(start, card.end), str(folder))
         merged: PreTrainedModel = net.merge_and_unload()
         return merged

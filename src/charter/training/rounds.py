@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from charter.models.generation import TokenRequest, sample
 from charter.models.hf import HFModel
 from charter.records import Prompt, Sampling
-from charter.seeds import derive, draws
+from charter.seeds import derive
 from charter.training.examples import TokenRow, end_of_turn
 from charter.training.recorder import Recorder
 from charter.training.rewards import Paid, pay
 from charter.training.rl_settings import PPOSettings
+from charter.training.sampler import lap_order
 
 _SEED = "ppo"
 
@@ -68,11 +69,9 @@ class RoundSampler:
 
     def _slots(self, step: int) -> Iterator[_Slot]:
         count, seed = self.settings.prompts_per_step, self.settings.seed
-        for place in range((step - 1) * count, step * count):
-            lap, at = divmod(place, len(self.prompts))
-            order = list(range(len(self.prompts)))
-            draws(seed, _SEED, "order", lap).shuffle(order)
-            prompt = self.prompts[order[at]]
+        places = range((step - 1) * count, step * count)
+        for index in lap_order(len(self.prompts), places, seed, _SEED, "order"):
+            prompt = self.prompts[index]
             for number in range(self.settings.group):
                 yield _Slot(prompt, derive(seed, _SEED, step, prompt.id, number))
 

@@ -17,10 +17,12 @@ from charter.errors import TrainingError
 from charter.models.hf import HFModel
 from charter.models.scoring import batches
 from charter.records import Checkpoint
+from charter.training import processes
 from charter.training.examples import ChatExample, PairExample, Tokeniser, TokenPair, TokenRow
 from charter.training.gathered import GatheredLM
 from charter.training.loop import Trained, fit
 from charter.training.objectives import DirectPreference, Imitation, lay_out_rows
+from charter.training.packing import Pack, packed
 from charter.training.policy import load_policy, precision, save_policy
 from charter.training.quiet import quiet
 from charter.training.settings import DPOSettings, TrainSettings
@@ -36,6 +38,8 @@ def train_sft(
     settings: TrainSettings,
     out: str | Path,
     progress: Progress = silent,
+    *,
+    packing: bool = False,
 ) -> Trained:
     """Train the start model to give these answers; prompts carry no loss.
 
@@ -45,6 +49,8 @@ def train_sft(
         settings: see `TrainSettings`.
         out: folder of the new checkpoint.
         progress: called after each optimiser step.
+        packing: put several examples into a row of `max_length` tokens. A batch then has
+            `batch_size` rows, each with more answers in it: fewer steps an epoch.
 
     Raises:
         TrainingError: there are no examples, or training diverged.
@@ -52,12 +58,16 @@ def train_sft(
         ModelError: the start cannot be loaded.
     """
     _require(examples, "examples")
+    processes.join()
     model = load_policy(start, settings)
     rows = Tokeniser.of(model, settings.max_length).chat(examples)
     net = GatheredLM(model.net)
-    job = [start, examples]
+    job = [start, examples, packing]
+    laid: Sequence[TokenRow] | Sequence[Pack] = rows
+    if packing:
+        laid = packed(rows, settings.max_length)
     curve, seconds = fit(
-        net, Imitation(), rows, settings, out=Path(out), job=job, progress=progress
+        net, Imitation(), laid, settings, out=Path(out), job=job, progress=progress
     )
     tokens = round(settings.epochs * sum(len(row) for row in rows))
     return Trained(save_policy(model, start, Path(out)), curve, tokens, seconds)
@@ -91,6 +101,7 @@ def train_dpo(
         ModelError: the start cannot be loaded.
     """
     _require(pairs, "pairs")
+    processes.join()
     model = load_policy(start, settings)
     rows = Tokeniser.of(model, settings.max_length).pairs(pairs)
     net = GatheredLM(model.net)
@@ -130,12 +141,10 @@ def answer_logprobs(
 
 
 def _with_reference(net: GatheredLM, pairs: list[TokenPair], model: HFModel) -> list[TokenPair]:
-    values = answer_logprobs(
-        net,
-        [row for pair in pairs for row in (pair.a, pair.b)],
-        device=model.device,
-        max_tokens=model.batch_tokens,
-    )
+    def measure(rows: Sequence[TokenRow]) -> list[float]:
+        return answer_logprobs(net, rows, device=model.device, max_tokens=model.batch_tokens)
+
+    values = processes.shared_out([row for pair in pairs for row in (pair.a, pair.b)], measure)
     return [
         replace(pair, ref_a=values[2 * index], ref_b=values[2 * index + 1])
         for index, pair in enumerate(pairs)

@@ -42,7 +42,11 @@ class Tuning(Record, frozen=True):
     seed: CountOrNone = 0
     """Seed of the adapter's first weights, the order of the data, dropout and sampling."""
     report_to: tuple[str, ...] = ()
-    """Trackers that transformers knows, such as `tensorboard` or `wandb`."""
+    """Trackers that transformers knows, such as `tensorboard`, `wandb` or `trackio`; none by
+    default."""
+    save_steps: CountOrNone = 50
+    """Write an intermediate checkpoint every so many steps; a killed run goes on from the last one
+    and ends as if it had not been killed. 0 writes none."""
 
 
 class TrainSettings(Tuning, frozen=True):
@@ -53,11 +57,9 @@ class TrainSettings(Tuning, frozen=True):
     batch_size: Count = 8
     """Examples (or pairs) a backward pass on each device."""
     accumulation: Count = 1
-    """Backward passes an optimiser step; each weighs the same, whatever its number of tokens."""
+    """Backward passes an optimiser step: as good as one pass over all of its examples."""
     max_length: Annotated[int, Meta(ge=2)] = 512
     """Tokens of prompt and answer together; what is too much is cut from the prompt's start."""
-    save_steps: CountOrNone = 0
-    """Write an intermediate checkpoint, to resume from, every so many steps; 0 writes none."""
 
 
 class DPOSettings(Record, frozen=True):

@@ -5,6 +5,8 @@ Owns the copy, on the CPU: an adapter costs next to nothing, a whole model as mu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -20,6 +22,15 @@ class Snapshot:
         """Set the weights aside, in place of any that were before."""
         moving = {n: p for n, p in self.net.named_parameters() if p.requires_grad}
         self._kept = {name: p.detach().cpu().clone() for name, p in moving.items()}
+
+    @property
+    def kept(self) -> dict[str, torch.Tensor]:
+        """What was set aside, by name; empty if nothing was."""
+        return self._kept
+
+    def recall(self, kept: Mapping[str, torch.Tensor]) -> None:
+        """Set aside what an earlier process had kept."""
+        self._kept = dict(kept)
 
     @torch.no_grad()
     def restore(self) -> bool:
