@@ -37,6 +37,7 @@ LINES: tuple[frozenset[str], ...] = tuple(
         "readout",
         "models prompts constitution",
         "store cache seeds statistics yaml_tree plan tasks",
+        "storage",
         "records errors",
         "charter",  # the package itself: its version
     )

@@ -46,7 +46,9 @@ def test_accelerate_reads_the_file(name: str) -> None:
 def test_every_setting_of_a_plugin_is_one_that_it_has() -> None:
     fsdp = load_config_from_file(str(FOLDER / "fsdp.yaml")).fsdp_config
     known = {f.name for f in dataclasses.fields(FullyShardedDataParallelPlugin)}
-    assert {key.removeprefix("fsdp_") for key in fsdp} <= known
+    names = {"fsdp_version": "fsdp_version", "fsdp_offload_params": "cpu_offload"}
+    assert {names.get(key, key.removeprefix("fsdp_")) for key in fsdp} <= known
+    assert fsdp.keys() <= vars(launch_command_parser().parse_args(["script.py"])).keys()
     zero = load_config_from_file(str(FOLDER / "zero3.yaml")).deepspeed_config
     known = {f.name for f in dataclasses.fields(DeepSpeedPlugin)} | {"deepspeed_multinode_launcher"}
     assert set(zero) <= known
@@ -61,7 +63,7 @@ def commands() -> list[str]:
 def test_every_command_on_the_page_is_one_that_accelerate_takes(line: str) -> None:
     words = shlex.split(re.sub(r"\$(\w+)", "1", line), comments=True)
     found = launch_command_parser().parse_args(words)
-    assert found.cpu or (ROOT / found.config_file).exists()
+    assert (ROOT / found.config_file).exists()
     assert (ROOT / found.training_script).exists()
     stage, name, _, *overrides = found.training_script_args
     assert stage in ("sft", "preference", "dpo")
@@ -117,14 +119,8 @@ def trained(folder: Path, *launcher: str) -> str:
 def test_two_processes_take_half_as_many_steps_of_twice_the_size(run_folder: Path) -> None:
     alone = trained(run_folder)
     assert re.search(r"out: 6 steps, last loss \d", alone)
-    launcher = (
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes=2",
-        "--num_machines=1",
-    )
-    plain = ("--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0")
-    together = trained(run_folder, *launcher, *plain)
+    # On a CPU accelerate's launcher would start one process, whatever number it is given.
+    together = trained(run_folder, "-m", "torch.distributed.run", "--nproc-per-node=2",
+                       "--master-port=0")  # fmt: skip
     assert re.search(r"out: 4 steps, last loss \d", together)
     assert together.count("steps") == 1  # the first process speaks

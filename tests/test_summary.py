@@ -9,8 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from charter.cache import CallCache
 from charter.constitution.document import Constitution, Principle
 from charter.evaluate.config import EvaluateConfig
+from charter.models.spend import Spend
 from charter.recipe import Recipe
 from charter.records import Answer, Dropped, Message, Origin, Prompt, Record
 from charter.statistics import wilson
@@ -112,6 +114,7 @@ def test_the_same_folder_gives_the_same_bytes(folder: RunFolder) -> None:
         "dropped",
         "seconds",
         "run",
+        "spend",
     }
     assert all(set(measurement) == FIELDS for measurement in tree["measurements"])
 
@@ -119,3 +122,15 @@ def test_the_same_folder_gives_the_same_bytes(folder: RunFolder) -> None:
 def test_an_interval_always_holds_its_rate() -> None:
     rates = [wilson(hits, n) for n in range(1, 100) for hits in range(n + 1)]
     assert all(0 <= rate.low <= rate.value <= rate.high <= 1 for rate in rates)
+
+
+def test_what_remote_models_cost_is_told_with_their_cache_hits(folder: RunFolder) -> None:
+    calls = CallCache(folder.path / "calls.sqlite")
+    calls.put({}, spent=("told", 80, 5), cached=60)
+    calls.put({}, spent=("told", 20, 5))
+    calls.put({}, spent=("silent", 10, 1))
+    calls.close()
+    assert summarise(folder, RECIPE, CONSTITUTION).spend == {
+        "silent": Spend(10, 1),
+        "told": Spend(100, 10, 60, 0.6),
+    }

@@ -80,6 +80,7 @@ def test_the_second_arm_needs_what_the_first_does() -> None:
 def test_activations_are_of_the_size_that_autograd_keeps(tiny_model_folder: Path) -> None:
     """The formula against the bytes that a real backward pass holds on to."""
     model = hf.load(str(tiny_model_folder))
+    model.net.requires_grad_(True)
     saved: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -101,6 +101,8 @@ class RayMapper:
     def _answers(self, feed: Any, package: bytes) -> Iterator[Chunk]:
         """Outcomes as they come, in any order."""
         config = self.config
+        # Ray Data counts read tasks, of which there is one, and doubts that it feeds many workers.
+        warnings.filterwarnings("ignore", "The minimum number of concurrent actors", UserWarning)
         with DataContext.current(_context()):
             read = ray.data.read_datasource(FeedSource(feed), override_num_blocks=1, num_cpus=0)
             answers = read.map_batches(

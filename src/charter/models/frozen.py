@@ -74,7 +74,11 @@ def freeze(net: nn.Module, *, packed: bool) -> None:
 
 def _serves(weight: torch.Tensor) -> bool:
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return plain and not weight.requires_grad and torch.backends.mkldnn.is_available()
+    return plain and not weight.requires_grad and _available()
+
+
+def _available() -> bool:
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 def _product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -216,7 +216,9 @@ def _forest(metric: Metric, own: Sequence[tuple[str, Figure]]) -> Exhibit:
     ]
     data = [(label, f.model, s.value, s.low, s.high, f.n) for label, f, s in spreads]
     picture = forest(rows, metric.title, share=metric.scale == "share")
-    return Exhibit(slug(metric.title), ("run", "model", "value", "low", "high", "n"), data, picture)
+    return Exhibit(
+        slug(metric.title), ("run", "model", "value", "low", "high", "n"), [*data], picture
+    )
 
 
 def _paired_line(p: Paired) -> PairedLine:

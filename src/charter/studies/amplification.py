@@ -122,7 +122,7 @@ def best_of_n_shares(share_PN: np.ndarray, score_PN: np.ndarray, n: int) -> np.n
     gained_PN = np.diff(reached_PN, axis=1, prepend=0.0)
     found_PN = np.empty_like(gained_PN)
     np.put_along_axis(found_PN, order_PN, gained_PN, axis=1)
-    return found_PN / found_PN.sum(1, keepdims=True)
+    return np.asarray(found_PN / found_PN.sum(1, keepdims=True))
 
 
 def scaled(score_PN: np.ndarray) -> np.ndarray:

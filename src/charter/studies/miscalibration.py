@@ -127,13 +127,15 @@ def run(settings: Settings, *, deps: Deps) -> Miscalibration:
         TrainingError: nothing could be read of any pool.
     """
     worlds: dict[Bias, World] = {}
-    unscored, left_out, skipped = {}, {}, {}
+    unscored: dict[str, int] = {}
+    left_out: dict[str, int] = {}
+    skipped: dict[str, str] = {}
     for bias in settings.biases:
         world, missing, dropped = _world(bias, settings, deps)
         unscored[bias], left_out[bias] = missing, dropped
         reason = _unfit(world)
         if reason:
-            skipped[str(bias)] = reason
+            skipped[bias] = reason
         else:
             worlds[bias] = world
     if not worlds:

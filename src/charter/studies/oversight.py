@@ -186,7 +186,9 @@ def _as_cell(
 ) -> Cell:
     value, low, high = _interval(found_4Q, seed, draws)
     n = found_4Q.shape[1]
-    rates = [Rate(*map(float, row), n) for row in zip(value[:6], low, high, strict=False)]
+    rates = [
+        Rate(float(v), float(a), float(b), n) for v, a, b in zip(value[:6], low, high, strict=False)
+    ]
     label, before, after, ceiling, gain, recovered = rates
     told = low[6] > 0 and low[5] > _UNKNOWN
     return Cell(judge, policy, label, before, after, ceiling, gain, recovered if told else None)
