@@ -1,6 +1,6 @@
 """Train the embedded critic from the chains that ship with the package.
 
-    python tools/train_critic.py [--out DIR] [--passes 2] [--held-out 24]
+    python tools/train_critic.py [--out DIR] [--passes 1] [--held-out 24]
 
 Owns how a worked chain becomes conversations: critique then revision; a second look that finds
 nothing to change; a direct revision. Every pass draws the variants anew, so
@@ -135,7 +135,7 @@ def main() -> None:
     """Train, and write the adapter with what it was made from."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=folder_of(CRITIC))
-    parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--held-out", type=int, default=24)
     options = parser.parse_args()
     settings = TrainSettings(learning_rate=8e-4, batch_size=2, lora_last_layers=20)

@@ -47,7 +47,8 @@ HELD_OUT = 0.15
 """Share of the prompts of `prompts/` kept for the card's figures; of `judge/` it is 0.4."""
 MOST = {
     ("prompts", True): 4500, ("prompts", False): 350, ("answers", True): 550,
-    ("prompts_held_out", True): 700, ("prompts_held_out", False): 120, ("answers_held_out", True): 200,
+    ("prompts_held_out", True): 700, ("prompts_held_out", False): 120,
+    ("answers_held_out", True): 200,
 }  # fmt: skip
 """Rows at most of one label and source: by part, and whether they are in plain dress. Reading them
 costs half an hour on two cores; twice as many cost twice that."""

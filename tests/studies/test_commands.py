@@ -107,7 +107,7 @@ def test_overoptimisation_of_a_tiny_policy(
     monkeypatch.setattr(running, "held_out", held_out)
     code, text, err = call(
         *("study", "overoptimisation", "--recipe", recipe, "--out", tmp_path / "out", "--json"),
-        *("--prompts", 4, "--samples", 6, "--rl-steps", 4),
+        *("--prompts", 4, "--samples", 6, "--rl-steps", 4, "--max-tokens", 8),
     )
     assert code == 0, err
     found = json.loads(text)

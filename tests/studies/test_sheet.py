@@ -22,7 +22,12 @@ def test_text_is_escaped_and_every_format_has_the_table(tmp_path: Path) -> None:
     assert "<script" not in page and "&lt;script&gt;" in page and "a chart" in page
     assert json.loads(Path(files["json"]).read_text())["n"] == 3
     text = Path(files["markdown"]).read_text()
-    assert "<script" not in text and "\\| a | 0.123 |" in text and "| none | – |" in text and "- a limit" in text
+    assert (
+        "<script" not in text
+        and "\\| a | 0.123 |" in text
+        and "| none | – |" in text
+        and "- a limit" in text
+    )
     with open(files["csv-figures"], newline="") as stream:
         assert [*csv.reader(stream)] == [["name", "value"], [NASTY, "0.12345"], ["none", ""]]
 

@@ -12,6 +12,7 @@ from charter.cli.output import as_json_option, say
 
 if TYPE_CHECKING:
     from charter.engine.local import Progress
+    from charter.records import Sampling
     from charter.studies.running import Outcome
 
 _BIASES = ("length", "agreement", "group", "fact")
@@ -26,6 +27,9 @@ _seed = click.option("--seed", type=int, default=0, show_default=True)
 _prompts = click.option("--prompts", type=click.IntRange(min=2), metavar="N", help="Prompts asked.")
 _samples = click.option(
     "--samples", type=click.IntRange(min=4), metavar="N", help="Answers a prompt."
+)
+_tokens = click.option(
+    "--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens."
 )
 
 
@@ -48,6 +52,7 @@ def group() -> None:
 )
 @_prompts
 @_samples
+@_tokens
 @click.option("--rl-steps", type=click.IntRange(min=0), metavar="N", help="0 leaves RL out.")
 @_seed
 @_out("overoptimisation")
@@ -57,6 +62,7 @@ def overoptimisation(
     synthetic: bool,
     prompts: int | None,
     samples: int | None,
+    max_tokens: int | None,
     rl_steps: int | None,
     seed: int,
     out: str,
@@ -71,7 +77,13 @@ def overoptimisation(
     from charter.studies import running
     from charter.studies.overoptimisation import Settings
 
-    given = {"prompts": prompts, "samples": samples, "rl_steps": rl_steps, "seed": seed}
+    given = {
+        "prompts": prompts,
+        "samples": samples,
+        "sampling": _sampling(max_tokens),
+        "rl_steps": rl_steps,
+        "seed": seed,
+    }
     settings = Settings(**_known(given))
     if synthetic:
         _show(lambda _: running.run_synthetic(settings, Path(out)), as_json)
@@ -101,6 +113,7 @@ def overoptimisation(
 )
 @_prompts
 @_samples
+@_tokens
 @_seed
 @_out("miscalibration")
 @as_json_option
@@ -112,6 +125,7 @@ def miscalibration(
     train_rounds: int | None,
     prompts: int | None,
     samples: int | None,
+    max_tokens: int | None,
     seed: int,
     out: str,
     as_json: bool,
@@ -132,6 +146,7 @@ def miscalibration(
         "train_rounds": train_rounds,
         "prompts": prompts,
         "samples": samples,
+        "sampling": _sampling(max_tokens),
         "seed": seed,
     }
     settings, loaded = Settings(**_known(given)), recipes.load(source)
@@ -179,6 +194,13 @@ def oversight(
         ),
         as_json,
     )
+
+
+def _sampling(max_tokens: int | None) -> Sampling | None:
+    """Plain sampling, which the studies' KL and shares speak of."""
+    from charter.records import Sampling
+
+    return None if max_tokens is None else Sampling(max_tokens=max_tokens, temperature=1.0)
 
 
 def _known(given: dict[str, Any]) -> dict[str, Any]:
