@@ -1,14 +1,16 @@
 """Judging with shared prefixes against one prompt for each principle and order, side by side.
 
-    python benchmarks/judging.py [--json] [--pairs 6] [--principles 16] [--comparisons 100000]
+    python benchmarks/judging.py [--json] [--pairs 3] [--principles 16] [--comparisons 100000]
 
-Same model, comparisons, questions and token ids; the plain way gets length-sorted batches and the
-vocabulary head at its last positions only, so what differs is the sharing. Both ways must give the
-same likelihoods. The work is a conversation of six turns and two answers of three short
+Same model and matrix products, comparisons, questions and token ids; the plain way gets
+length-sorted batches and the vocabulary head at its last positions only, so what differs is the
+sharing. Both ways must give the same likelihoods. A round takes the shared way before and after
+the plain one, and the machine's rate around both: on a machine that has other work, all see some
+of it. The work is a conversation of six turns and two answers of three short
 paragraphs, about 500 tokens; `--turns 0` is the shortest, where least is shared.
 
 `matmul_fraction` is two floating-point operations a weight (embeddings left out) and token, over
-the machine's matrix-product rate in the same process. `rss_growth_mb` is what labelling takes
+the rate of the same kind of matrix product in the same process. `rss_growth_mb` is what labelling takes
 more after 100k comparisons than after 1k; they are a few texts many times over, since their
 number is the question, and the labels are written to disk as a run writes them.
 """
@@ -17,13 +19,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
-from machine import matmul_rate, rss_mb, seconds
+from machine import frozen_rate, matmul_rate, rss_mb, seconds
 
 from charter import feedback
 from charter.constitution import document
@@ -117,48 +122,113 @@ class Recorder:
         return len(stem), [[*stem, *self.model.encode(text), *close] for text in suffixes]
 
 
+@dataclass(frozen=True)
+class Work:
+    """Comparisons in both orders, and the questions asked about each."""
+
+    pairs: int
+    both: list[Comparison]
+    questions: dict[str, str]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Work:
+        principles = document.load("default").principles[: options.principles]
+        pairs = list(islice(comparisons(options.turns), options.pairs))
+        both = [*pairs, *(c.swap() for c in pairs)]
+        return cls(len(pairs), both, {p.id: p.comparison_question for p in principles})
+
+    @property
+    def asked(self) -> list[list[str]]:
+        return [list(self.questions)] * len(self.both)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds of either way, and floating-point operations a second of the machine."""
+
+    shared_s: float
+    plain_s: float
+    rate: float
+
+
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """All figures, in one process."""
-    model = hf.load("embedded")
-    principles = document.load("default").principles[: options.principles]
-    questions = {p.id: p.comparison_question for p in principles}
-    work = list(islice(comparisons(options.turns), options.pairs))
-    both = [*work, *(c.swap() for c in work)]
-    asked = [list(questions)] * len(both)
+    tell("loading the embedded model")
+    model, work = hf.load("embedded"), Work.of(options)
+    found = {**both_ways(model, work, options.repeats), **read(model, work)}
+    tell(f"labelling {options.comparisons} comparisons for the growth of memory")
+    growth = rss_growth(model, options.comparisons)
+    first = ("speedup", "matmul_fraction", "pairs_per_second")
+    return {**{name: found[name] for name in first}, "rss_growth_mb": growth, **found}
 
+
+def both_ways(model: hf.HFModel, work: Work, repeats: int) -> dict[str, float]:
+    """Shared prefixes against one prompt a question."""
     recorder = Recorder(model)
-    MultipleChoiceJudge(recorder, questions).vote(both, asked)
+    MultipleChoiceJudge(recorder, work.questions).vote(work.both, work.asked)
+    judge = MultipleChoiceJudge(model, work.questions)
     letters = [model.encode(option)[0] for option in ("A", "B")]
-    plain = PlainModel(model)
-    by_prompt = plain.logprobs(recorder.prompts, letters)
-    plain_tokens = plain.tokens
+    plain, by_prompt = PlainModel(model), list[list[float]]()
+    plain.logprobs(recorder.prompts[:4], letters)
+    plain.tokens = 0
 
-    judge = MultipleChoiceJudge(model, questions)
-    rate = matmul_rate()
-    shared_s = seconds(lambda: judge.vote(both, asked), options.repeats)
-    plain_s = seconds(lambda: plain.logprobs(recorder.prompts, letters), 1)
-    body = sum(p.numel() for p in model.backbone().parameters())
-    body -= model.net.get_input_embeddings().weight.numel()
-    readout = shipped(JUDGE, model)
+    def shared_way() -> None:
+        judge.vote(work.both, work.asked)
 
-    def read() -> object:
-        reader = FeatureReader(model, readout.card.features)
-        return ReadoutJudge(reader, readout, questions).vote(both, asked)
+    def plain_way() -> None:
+        by_prompt[:] = plain.logprobs(recorder.prompts, letters)
+
+    rounds = []
+    for number in range(repeats):
+        tell(f"round {number + 1} of {repeats}: {len(recorder.prompts)} prompts, both ways")
+        rates, before = [frozen_rate()], seconds(shared_way, 1)
+        rates, plain_s = [*rates, frozen_rate()], seconds(plain_way, 1)
+        rates, after = [*rates, frozen_rate()], seconds(shared_way, 1)
+        rates.append(frozen_rate())
+        rounds.append(Round((before + after) / 2, plain_s, statistics.mean(rates)))
+    work_a_token, plain_tokens = 2 * weights(model), plain.tokens // repeats
+
+    def median(values: Iterator[float]) -> float:
+        return statistics.median(values)
 
     return {
-        "speedup": plain_s / shared_s,
-        "matmul_fraction": 2 * body * recorder.tokens / shared_s / rate,
-        "matmul_fraction_plain": 2 * body * plain_tokens / plain_s / rate,
-        "pairs_per_second": len(work) / shared_s,
-        "pairs_per_second_readout": len(work) / seconds(read, options.repeats),
-        "rss_growth_mb": rss_growth(model, options.comparisons),
-        "principles": len(questions),
+        "speedup": median(r.plain_s / r.shared_s for r in rounds),
+        "matmul_fraction": median(
+            work_a_token * recorder.tokens / r.shared_s / r.rate for r in rounds
+        ),
+        "matmul_fraction_plain": median(
+            work_a_token * plain_tokens / r.plain_s / r.rate for r in rounds
+        ),
+        "pairs_per_second": median(work.pairs / r.shared_s for r in rounds),
+        "principles": len(work.questions),
         "prompt_tokens": sum(map(len, recorder.prompts)) / len(recorder.prompts),
-        "tokens_a_comparison": recorder.tokens / len(work),
-        "tokens_a_comparison_plain": plain_tokens / len(work),
+        "tokens_a_comparison": recorder.tokens / work.pairs,
+        "tokens_a_comparison_plain": plain_tokens / work.pairs,
         "largest_difference": _largest(recorder.answers, by_prompt),
-        "matmul_gflops": rate / 1e9,
+        "matmul_gflops": median(r.rate for r in rounds) / 1e9,
+        "matmul_gflops_torch": matmul_rate() / 1e9,
+        "threads": torch.get_num_threads(),
     }
+
+
+def weights(model: hf.HFModel) -> int:
+    """Weights of the blocks: what a token is multiplied with, the head aside."""
+    embeddings = model.net.get_input_embeddings().weight.numel()
+    return sum(p.numel() for p in model.backbone().parameters()) - embeddings
+
+
+def read(model: hf.HFModel, work: Work) -> dict[str, float]:
+    """The readout judge on the same comparisons."""
+    tell("the readout judge")
+    readout = shipped(JUDGE, model)
+    judge = ReadoutJudge(FeatureReader(model, readout.card.features), readout, work.questions)
+    taken = seconds(lambda: judge.vote(work.both, work.asked), 1)
+    return {"pairs_per_second_readout": work.pairs / taken}
+
+
+def tell(doing: str) -> None:
+    """Say on stderr what takes its time."""
+    print(f"judging: {doing}", file=sys.stderr, flush=True)
 
 
 def _largest(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> float:
@@ -193,10 +263,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--principles", type=int, default=16)
     parser.add_argument("--turns", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--comparisons", type=int, default=100_000)
     options = parser.parse_args()
     with hf.quiet_loading():

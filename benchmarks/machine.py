@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 import psutil
 import torch
+from torch import nn
+
+from charter.models.frozen import freeze
 
 
 def matmul_rate(size: int = 1536, repeats: int = 10) -> float:
@@ -18,6 +21,17 @@ def matmul_rate(size: int = 1536, repeats: int = 10) -> float:
     for _ in range(repeats):
         a @ b
     return 2 * size**3 * repeats / (time.perf_counter() - started)
+
+
+def frozen_rate(size: int = 1536, repeats: int = 10) -> float:
+    """As `matmul_rate`, of the product that a model loaded for inference uses (`models.frozen`)."""
+    net = nn.Sequential(nn.Linear(size, size, bias=False).requires_grad_(False))
+    freeze(net, packed=True)
+    rows = torch.randn(size, size)
+    with torch.inference_mode():
+        net(rows)
+        taken = seconds(lambda: net(rows), repeats)
+    return 2 * size**3 / taken
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:

@@ -72,18 +72,25 @@ def run_stage(
     as_json: bool,
     relabel_from: str | None = None,
 ) -> None:
-    """Run a recipe through one of its stages and show the summary."""
+    """Run a recipe through one of its stages and show the summary.
+
+    Of several processes that a launcher started, the first does all this; see `training.crew`.
+    """
     from charter import pipeline
     from charter import recipe as recipes
     from charter.display import progress_bars, show_summary
     from charter.judging.earlier import summary_of
     from charter.models.hf import quiet_loading
+    from charter.training import crew
 
-    loaded = recipes.load(*_split(recipe, overrides))
-    with quiet_loading(), progress_bars(enabled=not as_json) as progress:
-        summary: Summary = pipeline.run(
-            loaded, through=through, progress=progress, relabel_from=relabel_from
-        )
+    with crew.assembled() as leads:
+        if not leads:
+            return
+        loaded = recipes.load(*_split(recipe, overrides))
+        with quiet_loading(), progress_bars(enabled=not as_json) as progress:
+            summary: Summary = pipeline.run(
+                loaded, through=through, progress=progress, relabel_from=relabel_from
+            )
     relabelled = None if relabel_from is None else summary_of(summary.run, "feedback")
     if as_json:
         import msgspec

@@ -126,13 +126,7 @@ def run(
     _check(settings, len(labelled))
     small = {n: _gaps(f, settings.features) for n, f in views.features.items()}
     sign_N = np.array([1.0 if pair.p_a > 0.5 else -1.0 for pair in labelled])
-    judges = [
-        JudgeStrength(view, count, flip)
-        for view in small
-        for count in settings.judge_pairs
-        for flip in settings.flipped
-    ]
-    policies = [PolicyStrength(views.widest, count) for count in settings.policy_pairs]
+    judges, policies = _strengths(small, views.widest, settings)
     found = measure(
         Pairs(small, sign_N, prompts),
         judges,
@@ -151,6 +145,19 @@ def run(
         for p, policy in enumerate(policies)
     ]
     return Oversight(views.model, source, len(labelled), len(set(prompts)), ties, cells, breaks)
+
+
+def _strengths(
+    small: Mapping[str, np.ndarray], widest: str, settings: Settings
+) -> tuple[list[JudgeStrength], list[PolicyStrength]]:
+    """Rows and columns of the grid."""
+    judges = [
+        JudgeStrength(view, count, flip)
+        for view in small
+        for count in settings.judge_pairs
+        for flip in settings.flipped
+    ]
+    return judges, [PolicyStrength(widest, count) for count in settings.policy_pairs]
 
 
 def clear_pairs(labelled: Sequence[LabelledPair]) -> tuple[list[LabelledPair], int]:

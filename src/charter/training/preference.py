@@ -14,6 +14,7 @@ from charter.errors import TrainingError
 from charter.models import hf
 from charter.records import Checkpoint
 from charter.training import processes
+from charter.training.crew import together
 from charter.training.examples import PairExample, Tokeniser, TokenPair
 from charter.training.loop import Trained, fit
 from charter.training.objectives import PairwiseReward
@@ -35,6 +36,7 @@ _MEAN_OVER = 1000
 """Training answers that the mean reward is taken over; its error is then 3 % of a deviation."""
 
 
+@together(progress=silent)
 @quiet()
 def train_preference(
     start: Checkpoint,

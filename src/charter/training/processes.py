@@ -1,13 +1,17 @@
 """The processes that train one model together, as `accelerate launch` or `torchrun` start them.
 
 Owns who writes, who waits, and the sharing of what each has measured. Started alone, a process is
-the first of one, and nothing here does anything. Knows no model.
+the first of one, and nothing here does anything; the same holds while a process works `apart`.
+Knows no model.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -17,24 +21,51 @@ from torch import distributed
 from charter.errors import TrainingError
 
 T = TypeVar("T")
+_PATIENCE = timedelta(days=30)
+"""How long a process waits for another one that may be asking a judge."""
+_apart = False
 
 
 def count() -> int:
-    """How many processes there are, by what the launcher says."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes there are, by what the launcher says; one while this one is apart."""
+    return 1 if _apart else int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def apart(yes: bool = True) -> Iterator[None]:
+    """Let this process work as if there were no others, or, within that, with the others again.
+
+    An error leaves things as they are: the others are then where it happened, or gone.
+    """
+    global _apart
+    before, _apart = _apart, yes
+    yield
+    _apart = before
+
+
+def is_apart() -> bool:
+    """Whether this process works without the others."""
+    return _apart
 
 
 def join() -> None:
     """Meet the other processes and take this one's GPU; must come before any model is loaded.
 
     Raises:
-        TrainingError: the launcher cuts the weights into shards. They would train, and then could
-            not be put together again to be saved: said now, and not at the end.
+        TrainingError: DeepSpeed cuts the weights into shards. They would train, and then could not
+            be put together again to be saved: said now, and not at the end.
     """
-    if _in_shards():
-        raise TrainingError("weights in shards (FSDP, ZeRO-3) cannot be saved yet: use DDP")
+    if _in_shards_of_deepspeed():
+        raise TrainingError("weights in shards of DeepSpeed (ZeRO-3) cannot be saved: use FSDP")
     if count() > 1:
         PartialState(cpu=not torch.cuda.is_available())
+        _patient()  # all must make it at the same place
+
+
+def leave() -> None:
+    """Part from the other processes for good; without it torch complains when the process ends."""
+    if _together():
+        distributed.destroy_process_group()
 
 
 def rank() -> int:
@@ -50,7 +81,7 @@ def written(write: Callable[[], object]) -> None:
     if rank() == 0:
         write()
     if _together():
-        distributed.barrier()
+        distributed.barrier(_patient())
 
 
 def shared_out(items: Sequence[Any], work: Callable[[Sequence[Any]], list[T]]) -> list[T]:
@@ -64,7 +95,7 @@ def shared_out(items: Sequence[Any], work: Callable[[Sequence[Any]], list[T]]) -
     if not _together():
         return mine
     parts: list[list[T]] = [[] for _ in range(count())]
-    distributed.all_gather_object(parts, mine)
+    distributed.all_gather_object(parts, mine, _patient())
     return [parts[place % count()][place // count()] for place in range(len(items))]
 
 
@@ -78,9 +109,9 @@ def by_first(items: Sequence[Any], work: Callable[[Sequence[Any]], list[T]]) -> 
     if not _together():
         return work(items)
     everything: list[list[Any]] = [[] for _ in range(count())]
-    distributed.all_gather_object(everything, list(items))
+    distributed.all_gather_object(everything, list(items), _patient())
     found = [work([item for part in everything for item in part]) if rank() == 0 else []]
-    distributed.broadcast_object_list(found)
+    distributed.broadcast_object_list(found, group=_patient())
     before = sum(len(part) for part in everything[: rank()])
     return found[0][before : before + len(items)]
 
@@ -89,7 +120,7 @@ def said_by_first(value: T) -> T:
     """What the first process says, whatever the others would."""
     said = [value]
     if _together():
-        distributed.broadcast_object_list(said)
+        distributed.broadcast_object_list(said, group=_patient())
     return said[0]
 
 
@@ -101,13 +132,22 @@ def summed(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def _in_shards() -> bool:
+def fully_sharded() -> bool:
+    """Whether the launcher says that PyTorch cuts the weights into shards (FSDP)."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+
+
+def _in_shards_of_deepspeed() -> bool:
     """What `accelerate launch` says in the environment of each process."""
     zero = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
-    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
-    fsdp = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    return fsdp or (deepspeed and zero)
+    return zero and os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
 
 
 def _together() -> bool:
     return distributed.is_available() and distributed.is_initialized() and count() > 1
+
+
+@cache
+def _patient() -> distributed.ProcessGroup:
+    """All processes, talking on the CPU: who waits keeps no GPU busy and does not give up."""
+    return distributed.new_group(backend="gloo", timeout=_PATIENCE)

@@ -18,6 +18,7 @@ from charter.models.hf import HFModel
 from charter.models.scoring import batches
 from charter.records import Checkpoint
 from charter.training import processes
+from charter.training.crew import together
 from charter.training.examples import ChatExample, PairExample, Tokeniser, TokenPair, TokenRow
 from charter.training.gathered import GatheredLM
 from charter.training.loop import Trained, fit
@@ -31,6 +32,7 @@ from charter.training.watch import Progress, silent
 __all__ = ["Trained", "answer_logprobs", "train_dpo", "train_sft"]
 
 
+@together(progress=silent)
 @quiet()
 def train_sft(
     start: Checkpoint,
@@ -73,6 +75,7 @@ def train_sft(
     return Trained(save_policy(model, start, Path(out)), curve, tokens, seconds)
 
 
+@together(progress=silent)
 @quiet()
 def train_dpo(
     start: Checkpoint,
