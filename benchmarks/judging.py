@@ -10,8 +10,8 @@ of it. The work is a conversation of six turns and two answers of three short
 paragraphs, about 500 tokens; `--turns 0` is the shortest, where least is shared.
 
 `matmul_fraction` is two floating-point operations a weight (embeddings left out) and token, over
-the rate of the same kind of matrix product in the same process. `rss_growth_mb` is what labelling takes
-more after 100k comparisons than after 1k; they are a few texts many times over, since their
+the rate of the same kind of matrix product in the same process. `rss_growth_mb` is what labelling
+takes more after 100k comparisons than after 1k; they are a few texts many times over, since their
 number is the question, and the labels are written to disk as a run writes them.
 """
 
