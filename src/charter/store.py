@@ -58,6 +58,12 @@ class Manifest(Record, frozen=True):
     seconds: float
     notes: dict[str, Any] = {}
 
+    @property
+    def sha256_of_records(self) -> str:
+        """Digest of the kept records: of their file, or of the digests of file and shards."""
+        found = {n: e.sha256 for n, e in self.files.items() if shards.holds(RECORDS, n)}
+        return digest(found) if found.keys() - {RECORDS} else found[RECORDS]
+
 
 class RecordLog:
     """An append-only JSONL file of records of one type.
@@ -82,18 +88,26 @@ class RecordLog:
         Raises:
             StoreError: a complete line is not such a record.
         """
+        for place, line in self.lines():
+            try:
+                record = self._decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                raise StoreError(f"{place}: damaged record: {error}") from error
+            yield record
+
+    def lines(self) -> Iterator[tuple[str, bytes]]:
+        """Every whole record, from shards and file: where it stands, and its JSON on one line.
+
+        Raises:
+            StoreError: a shard is missing or damaged.
+        """
         for place, line in shards.lines(self.path):
-            yield self._decoded(line, place)
+            yield place, line.rstrip(b"\n")
         for number, line in enumerate(_lines(self.path), start=1):
+            # A line without its end is still being written, or was cut short by a kill.
             if not line.endswith(b"\n"):
                 return
-            yield self._decoded(line, f"{self.path}:{number}")
-
-    def _decoded(self, line: bytes, place: str) -> Any:
-        try:
-            return self._decoder.decode(line)
-        except msgspec.MsgspecError as error:
-            raise StoreError(f"{place}: damaged record: {error}") from error
+            yield f"{self.path}:{number}", line.rstrip(b"\n")
 
     def append(self, records: Iterable[Any]) -> None:
         """Write records, flush, and ask the disk to keep them.

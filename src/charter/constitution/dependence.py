@@ -20,7 +20,7 @@ from charter.constitution.clauses import Constitution
 from charter.constitution.diff import Diff, PrincipleChange
 from charter.errors import DataError, StoreError
 from charter.records import Record
-from charter.store import RECORDS
+from charter.store import RECORDS, RecordLog
 
 _CITING = ("principle", "principles", "clause", "clauses")
 _CRITIQUE, _FEEDBACK, _EVALUATE = "critique", "feedback", "evaluate"
@@ -93,7 +93,7 @@ def dependence(found: Diff, run: str | Path) -> Dependence:
         raise DataError("no records", file=folder, expected="a run folder")
     tally = _Tally(found)
     for log in logs:
-        for record in _records(log):
+        for record in RecordLog(log, dict[str, Any]):
             tally.add(log.parent.name, record)
     return tally.result(str(run), _made_under(folder))
 
@@ -178,18 +178,6 @@ def _made_under(folder: Path) -> str:
         return msgspec.json.decode(file.read_bytes(), type=Constitution).digest
     except msgspec.MsgspecError as error:
         raise StoreError(f"{file}: damaged document: {error}") from error
-
-
-def _records(log: Path) -> Iterator[dict[str, Any]]:
-    with log.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            # A line without its end is still being written, or was cut short by a kill.
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.MsgspecError as error:
-                raise StoreError(f"{log}:{number}: damaged record: {error}") from error
 
 
 def _id(record: dict[str, Any]) -> str:

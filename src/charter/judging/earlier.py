@@ -1,7 +1,7 @@
 """The labels of before an edit, kept beside the run that goes on from them.
 
     RUN/earlier/
-    ├── labels.jsonl    the labelling stage's records, byte for byte
+    ├── labels.jsonl    the labelling stage's records, byte for byte, those of its shards as well
     └── about.json      where they come from, digests of principles and records; written last
 
 It is a copy, so that a run may be relabelled in its own folder, where the stage's folder is moved
@@ -12,7 +12,6 @@ what is kept or asked: that is `relabel`.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +31,7 @@ from charter.judging.relabel import (
     relabel,
 )
 from charter.records import Comparison, Judge, Label, Labelled, Record, digest
-from charter.store import PARTIAL, RECORDS, Manifest, StageFolder, write_atomic
+from charter.store import PARTIAL, Manifest, RecordLog, StageFolder, write_atomic
 
 FOLDER, LABELS, ABOUT, CONSTITUTION = "earlier", "labels.jsonl", "about.json", "constitution.json"
 _EXPECTED = "a run folder in which `charter label` has finished"
@@ -145,11 +144,11 @@ def take(source: Path, stage: str, run: Path) -> EarlierLabels:
         if kept is not None and source.resolve() == run.resolve():
             return EarlierLabels(folder, kept)
         raise DataError("the labels are not finished", file=labels.path, expected=_EXPECTED)
-    sha256 = manifest.files[RECORDS].sha256
+    sha256 = manifest.sha256_of_records
     if kept is not None and (kept.run, kept.sha256) == (str(source), sha256):
         return EarlierLabels(folder, kept)
     about = About(str(source), sha256, _principles(manifest, document))
-    _copy(labels.path / RECORDS, folder / LABELS)
+    _copy(labels.log(Labelled), folder / LABELS)
     write_atomic(folder / ABOUT, msgspec.json.format(msgspec.json.encode(about)))
     return EarlierLabels(folder, about)
 
@@ -183,14 +182,16 @@ def _about(folder: Path) -> About | None:
         return msgspec.json.decode(file.read_bytes(), type=About)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: RecordLog, target: Path) -> None:
     partial = target.with_name(f".{target.name}{PARTIAL}")
-    with boundary(StoreError, f"copying {source}", catch=(OSError,)):
+    with boundary(StoreError, f"copying {source.path}", catch=(OSError,)):
         target.parent.mkdir(parents=True, exist_ok=True)
         # Without its description a copy means nothing; an old one must not describe new labels.
         (target.parent / ABOUT).unlink(missing_ok=True)
-        shutil.copyfile(source, partial)
-        with partial.open("rb") as stream:
+        with partial.open("wb") as stream:
+            for _, line in source.lines():
+                stream.write(line + b"\n")
+            stream.flush()
             os.fsync(stream.fileno())
         partial.replace(target)
 

@@ -27,7 +27,7 @@ from charter.errors import StoreError, boundary
 from charter.storage.atomic import write_atomic
 from charter.storage.index import Index, index_of, read_index
 
-_SEALED = ".sealed"
+_SEALED, _SHARD = ".sealed", ".parquet"
 
 
 def seal(log: Path, base: str) -> None:
@@ -55,6 +55,9 @@ def complete(log: Path, base: str) -> None:
         if number >= len(index.shards):
             _add(log, index if index.shards else Index(base), file)
         with boundary(StoreError, f"deleting {file}", catch=(OSError,)):
+            # A kill may have fallen between the log's renaming and its new beginning, and a log
+            # that is not there is a stage without records to those who look for it.
+            log.touch()
             file.unlink()
 
 
@@ -92,8 +95,14 @@ def belongs(file: Path) -> bool:
     return file.suffix == _SEALED or file.name.endswith(".shards.json")
 
 
+def holds(log: str, name: str) -> bool:
+    """Whether a file of that name is the log itself, or one of its shards."""
+    shard = name.startswith(f"{log.removesuffix('.jsonl')}-") and name.endswith(_SHARD)
+    return name == log or shard
+
+
 def _add(log: Path, index: Index, file: Path) -> None:
-    name = f"{log.stem}-{len(index.shards):05d}.parquet"
+    name = f"{log.stem}-{len(index.shards):05d}{_SHARD}"
     with boundary(StoreError, f"reading {file}", catch=(OSError,)), file.open("rb") as stream:
         shard = _parquet().write(f"{index.base or log.parent}/{name}", stream)
     longer = replace(index, shards=(*index.shards, shard))

@@ -5,7 +5,6 @@ Knows where records lie and how they are named. What is made of them is `back` a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import msgspec
 from charter.constitution import document as documents
 from charter.constitution.document import Constitution
 from charter.errors import DataError, StoreError
-from charter.store import RECORDS, StageFolder
+from charter.store import RECORDS, RecordLog, StageFolder
 
 Plain = dict[str, Any]
 EVALUATE, FEEDBACK = "evaluate", "feedback"
@@ -25,7 +24,7 @@ def records(folder: Path) -> Iterator[tuple[str, Plain]]:
     """(stage, record) of every stage in force; those that were moved aside are passed over."""
     for file in sorted(folder.glob(f"*/{RECORDS}")):
         if ".old-" not in file.parent.name:
-            for record in _lines(file):
+            for record in RecordLog(file, Plain):
                 yield file.parent.name, record
 
 
@@ -33,7 +32,7 @@ def requests(folder: Path) -> Iterator[tuple[str, Plain]]:
     """(folder name, line) of every audit log, of a run's guard or of the folder itself."""
     for file in sorted([*folder.glob("audit*.jsonl"), *folder.glob("*/audit*.jsonl")]):
         if ".old-" not in file.parent.name:
-            for record in _lines(file):
+            for record in RecordLog(file, Plain):
                 yield file.parent.name, record
 
 
@@ -99,13 +98,3 @@ def label_notes(folder: Path) -> Plain:
     """What the labelling stage noted when it finished: its judge, digests of its principles."""
     manifest = StageFolder(folder / FEEDBACK, FEEDBACK, "").manifest
     return manifest.notes if manifest else {}
-
-
-def _lines(file: Path) -> Iterator[Plain]:
-    with file.open(encoding="utf-8") as stream:
-        # A line without its end is still being written, or was cut short by a kill.
-        for number, line in enumerate(filter(lambda text: text.endswith("\n"), stream), start=1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise StoreError(f"{file}:{number}: damaged record: {error}") from error
