@@ -1,6 +1,6 @@
 """Judging with shared prefixes against one prompt for each principle and order, side by side.
 
-    python benchmarks/judging.py [--json] [--pairs 3] [--principles 16] [--comparisons 100000]
+    python benchmarks/judging.py [--json] [--pairs 2] [--principles 16] [--comparisons 100000]
 
 Same model and matrix products, comparisons, questions and token ids; the plain way gets
 length-sorted batches and the vocabulary head at its last positions only, so what differs is the
@@ -22,7 +22,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -164,51 +164,52 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 def both_ways(model: hf.HFModel, work: Work, repeats: int) -> dict[str, float]:
     """Shared prefixes against one prompt a question."""
-    recorder = Recorder(model)
+    recorder, judge = Recorder(model), MultipleChoiceJudge(model, work.questions)
     MultipleChoiceJudge(recorder, work.questions).vote(work.both, work.asked)
-    judge = MultipleChoiceJudge(model, work.questions)
     letters = [model.encode(option)[0] for option in ("A", "B")]
     plain, by_prompt = PlainModel(model), list[list[float]]()
-    plain.logprobs(recorder.prompts[:4], letters)
-    plain.tokens = 0
-
-    def shared_way() -> None:
-        judge.vote(work.both, work.asked)
 
     def plain_way() -> None:
+        plain.tokens = 0
         by_prompt[:] = plain.logprobs(recorder.prompts, letters)
 
-    rounds = []
-    for number in range(repeats):
-        tell(f"round {number + 1} of {repeats}: {len(recorder.prompts)} prompts, both ways")
-        rates, before = [frozen_rate()], seconds(shared_way, 1)
-        rates, plain_s = [*rates, frozen_rate()], seconds(plain_way, 1)
-        rates, after = [*rates, frozen_rate()], seconds(shared_way, 1)
-        rates.append(frozen_rate())
-        rounds.append(Round((before + after) / 2, plain_s, statistics.mean(rates)))
-    work_a_token, plain_tokens = 2 * weights(model), plain.tokens // repeats
-
-    def median(values: Iterator[float]) -> float:
-        return statistics.median(values)
-
+    plain.logprobs(recorder.prompts[:4], letters)
+    rounds = measured(lambda: judge.vote(work.both, work.asked), plain_way, repeats)
+    flops = 2 * weights(model)
     return {
-        "speedup": median(r.plain_s / r.shared_s for r in rounds),
-        "matmul_fraction": median(
-            work_a_token * recorder.tokens / r.shared_s / r.rate for r in rounds
+        "speedup": statistics.median(r.plain_s / r.shared_s for r in rounds),
+        "matmul_fraction": statistics.median(
+            flops * recorder.tokens / r.shared_s / r.rate for r in rounds
         ),
-        "matmul_fraction_plain": median(
-            work_a_token * plain_tokens / r.plain_s / r.rate for r in rounds
+        "matmul_fraction_plain": statistics.median(
+            flops * plain.tokens / r.plain_s / r.rate for r in rounds
         ),
-        "pairs_per_second": median(work.pairs / r.shared_s for r in rounds),
+        "pairs_per_second": statistics.median(work.pairs / r.shared_s for r in rounds),
         "principles": len(work.questions),
-        "prompt_tokens": sum(map(len, recorder.prompts)) / len(recorder.prompts),
+        "prompt_tokens": statistics.mean(map(len, recorder.prompts)),
         "tokens_a_comparison": recorder.tokens / work.pairs,
-        "tokens_a_comparison_plain": plain_tokens / work.pairs,
+        "tokens_a_comparison_plain": plain.tokens / work.pairs,
         "largest_difference": _largest(recorder.answers, by_prompt),
-        "matmul_gflops": median(r.rate for r in rounds) / 1e9,
+        "matmul_gflops": statistics.median(r.rate for r in rounds) / 1e9,
         "matmul_gflops_torch": matmul_rate() / 1e9,
         "threads": torch.get_num_threads(),
     }
+
+
+def measured(
+    shared: Callable[[], object], plain: Callable[[], object], repeats: int
+) -> list[Round]:
+    """Rounds of both ways, the machine's rate before and after each."""
+    rounds = []
+    for number in range(repeats):
+        tell(f"round {number + 1} of {repeats}, both ways")
+        rates, taken = [frozen_rate()], []
+        for way in (shared, plain, shared):
+            taken.append(seconds(way, 1))
+            rates.append(frozen_rate())
+        before, plain_s, after = taken
+        rounds.append(Round((before + after) / 2, plain_s, statistics.mean(rates)))
+    return rounds
 
 
 def weights(model: hf.HFModel) -> int:
@@ -263,7 +264,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--principles", type=int, default=16)
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=1)

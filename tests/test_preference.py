@@ -14,11 +14,11 @@ import pytest
 from charter import preference
 from charter.errors import ModelError, TrainingError
 from charter.judging.scorer_figures import SourcedPair
+from charter.judging.under_principle import UnderPrinciple
 from charter.preference import (
     PreferenceConfig,
     PreferenceDeps,
     SourceWeights,
-    UnderPrinciple,
     evaluate_scorer,
 )
 from charter.records import (

@@ -69,11 +69,8 @@ def _acceptance_table(found: Acceptance) -> Table:
 
 
 def _rows(found: Acceptance) -> dict[str, str]:
-    rows = {"agreement": _share(found.agreement)}
-    rows |= {name: _share(rate) for name, rate in found.rates.items()}
-    rows["ece"] = "-" if found.ece is None else f"{found.ece:.3f}"
-    rows["abstained"] = f"{found.abstained} of {found.pairs}"
-    return rows
+    rows = {name: _share(rate) for name, rate in found.rates.items()}
+    return rows | {"ece": "-" if found.ece is None else f"{found.ece:.3f}"}
 
 
 def _share(rate: Rate | Share) -> str:

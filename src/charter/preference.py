@@ -22,7 +22,7 @@ from charter.engine.local import silent
 from charter.errors import TrainingError
 from charter.judging.human import human_pairs
 from charter.judging.scorer_figures import AI, HUMAN, SourcedPair, scorer_figures
-from charter.prompts.templates import render
+from charter.judging.under_principle import under
 from charter.records import (
     Checkpoint,
     Comparison,
@@ -30,10 +30,8 @@ from charter.records import (
     Message,
     Prompt,
     Record,
-    Scored,
     Scorer,
     Verdict,
-    digest,
 )
 from charter.seeds import draws
 from charter.store import Manifest, StageFolder
@@ -161,34 +159,6 @@ def reward_model(folder: Path) -> Scorer:
     return load_reward(folder / "checkpoint")
 
 
-class UnderPrinciple:
-    """A preference model that is asked about one principle. Satisfies `records.Scorer`.
-
-    Args:
-        scorer: trained with `PreferenceConfig.principles`.
-        principle: text of the principle.
-    """
-
-    def __init__(self, scorer: Scorer, principle: str) -> None:
-        self.scorer, self.principle = scorer, principle
-
-    @property
-    def identity(self) -> str:
-        """The scorer's, and a digest of the principle."""
-        return f"{self.scorer.identity}+principle@{digest(self.principle, length=12)}"
-
-    def score(self, exchanges: Sequence[tuple[Prompt, str]]) -> list[Scored]:
-        """See `records.Scorer`."""
-        return self.scorer.score([(_under(p, self.principle), text) for p, text in exchanges])
-
-
-def _under(prompt: Prompt, principle: str) -> Prompt:
-    """The prompt with a principle behind its last message."""
-    *before, last = prompt.messages
-    asked = render("preference_principle", request=last.content, principle=principle)
-    return replace(prompt, messages=(*before, Message(last.role, asked)))
-
-
 def _judged(
     records: Iterable[Labelled], config: PreferenceConfig, deps: PreferenceDeps
 ) -> list[_Pair]:
@@ -241,7 +211,7 @@ def _plain(pair: _Pair) -> PairExample:
 
 
 def _asking(comparison: Comparison, principle: str) -> Comparison:
-    return replace(comparison, prompt=_under(comparison.prompt, principle))
+    return replace(comparison, prompt=under(comparison.prompt, principle))
 
 
 def _figures(scorer: Scorer, held_out: Sequence[_Pair]) -> dict[str, Any]:

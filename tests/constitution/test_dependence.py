@@ -12,6 +12,8 @@ from charter.constitution.clauses import FORMAT, Constitution, Principle
 from charter.constitution.dependence import Dependence, dependence
 from charter.constitution.diff import diff
 from charter.errors import DataError, StoreError
+from charter.storage.index import StorageConfig
+from charter.store import StageFolder
 
 KIND = Principle("kind", "Kind", "t", "c", "r", "Which is kinder?")
 FAIR = Principle("fair", "Fair", "t2", "c2", "r2", "Which is fairer?")
@@ -110,3 +112,13 @@ def test_a_damaged_record_names_its_line(run: Path) -> None:
     log.write_text(chain("c1", "kind") + "nonsense\n")
     with pytest.raises(StoreError, match=r"critique/records\.jsonl:2: damaged"):
         after(run, FAIR)
+
+
+def test_records_in_shards_count_as_well(run: Path) -> None:
+    storage = StorageConfig(shard_mb=1e-5)  # every append becomes a shard
+    log = StageFolder(run / "critique", "critique", "", storage).log(dict[str, object])
+    log.repair()
+    log.append([{"id": "c3", "steps": [{"principle": "kind"}]}])
+    assert log.path.read_bytes() == b""
+    found = after(run, replace(KIND, critique_request="Say more."), FAIR)
+    assert found.chains == (2, 3)

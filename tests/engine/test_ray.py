@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from charter import store
 from charter.cache import CachedModel, CallCache
+from charter.cli.main import cli
 from charter.constitution import document
 from charter.engine.config import EngineConfig
 from charter.engine.local import process
 from charter.engine.mapping import using
-from charter.errors import DataError, StoreError, WorkError
+from charter.errors import DataError, ModelError, StoreError
 from charter.feedback import FeedbackConfig, FeedbackDeps, PairsDeps, run, sample
 from charter.judging.multiple_choice import MultipleChoiceJudge
 from charter.models import hf
+from charter.models.endpoint import EndpointConfig, address
 from charter.models.loading import Models
-from charter.records import Checkpoint, Comparison, Dropped, Message, Prompt, Sampling
+from charter.models.openai import OpenAIModel
+from charter.records import (
+    Checkpoint,
+    Comparison,
+    Dropped,
+    Message,
+    Prompt,
+    Request,
+    Sampling,
+)
 from charter.store import (
     DROPPED,
     RECORDS,
@@ -36,6 +52,14 @@ from charter.store import (
     StageFolder,
 )
 
+# On a busy machine Ray's own processes take minutes to answer each other. It reads its limits once.
+PATIENCE = {
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
+}
+for name, seconds in PATIENCE.items():
+    os.environ.setdefault(name, seconds)
 ray = pytest.importorskip("ray", reason="the ray extra is not installed")
 
 from charter.engine.ray import RayMapper  # noqa: E402 - only where Ray is
@@ -62,12 +86,9 @@ def mapper() -> Iterator[RayMapper]:
     """One Ray for the file. Workers do not know this file: its code travels with the work."""
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     found = RayMapper(CONFIG)
-    try:
+    with closing(found):
         assert [made for _, made in found(lambda group: group, [["up"]])] == [["up"]]
-    except WorkError as error:
-        pytest.skip(f"Ray does not come up on this machine, which may be too busy: {error}")
-    yield found
-    found.close()
+        yield found
 
 
 def go(stage: StageFolder, work: Any = work, given: Any = None, **options: Any) -> Manifest:
@@ -165,6 +186,163 @@ def test_a_full_disk_ends_the_run_and_it_goes_on(
         assert go(stage).files == expected.files
 
 
+def test_a_second_run_on_the_folder_is_refused_while_ray_works_on_it(
+    stage: StageFolder, expected: Manifest, mapper: RayMapper
+) -> None:
+    refused: list[str] = []
+
+    def second(_stage: str, _done: int, _total: int | None) -> None:
+        with (
+            pytest.raises(StoreError, match="another process is working on run") as caught,
+            RunFolder(stage.path.parent).locked(),
+        ):
+            pass
+        refused.append(str(caught.value))
+
+    with using(mapper), RunFolder(stage.path.parent).locked():
+        assert go(stage, progress=second).files == expected.files
+    assert len(refused) == 11
+    with RunFolder(stage.path.parent).locked():
+        pass  # no worker holds the lock on
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Says what was said to it, or half of that when its server is down."""
+
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, Flaky)
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        asked = body["messages"][-1]["content"]
+        down = server.down(asked)
+        message = {"role": "assistant", "content": f"{asked}, you say."}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 3}
+        blob = json.dumps({"choices": [choice], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(blob)))
+        self.end_headers()
+        self.wfile.write(blob[: len(blob) // 2] if down else blob)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Flaky(ThreadingHTTPServer):
+    """Breaks off some of its answers, by the number of the request."""
+
+    daemon_threads = True
+
+    def __init__(self, ill: range) -> None:
+        super().__init__(("127.0.0.1", 0), Endpoint)
+        self.ill, self.requests, self.answered = ill, 0, Counter[str]()
+        self._lock = threading.Lock()
+
+    def down(self, asked: str) -> bool:
+        with self._lock:
+            ill = self.requests in self.ill
+            self.requests += 1
+            self.answered.update([] if ill else [asked])
+        return ill
+
+
+@contextmanager
+def serving(ill: range) -> Iterator[Flaky]:
+    server = Flaky(ill)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def asking(server: Flaky, folder: Path, **settings: int) -> tuple[OpenAIModel, Any]:
+    where = address(f"openai:m@http://127.0.0.1:{server.server_port}/v1")
+    config = EndpointConfig(concurrency=2, backoff_s=0.01, **settings)
+    model = OpenAIModel(where, config, cache=CallCache(folder / "calls.sqlite"))
+
+    def ask(group: Sequence[str]) -> list[Prompt | Dropped]:
+        asked = [Request((Message("user", item),), Sampling(max_tokens=8), 0) for item in group]
+        found = zip(group, model.generate(asked), strict=True)
+        return [Prompt(item, (Message("assistant", answer.text),)) for item, answer in found]
+
+    return model, ask
+
+
+def answers(stage: StageFolder) -> list[tuple[str, str]]:
+    return [(record.id, record.messages[0].content) for record in stage.log(Prompt)]
+
+
+def test_an_endpoint_that_dies_in_mid_answer_and_comes_back_costs_nothing(
+    stage: StageFolder, mapper: RayMapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with serving(ill=range(5, 13)) as server:
+        model, ask = asking(server, stage.path, retries=20)
+        with using(mapper):
+            go(stage, ask)
+        model.close()
+    assert answers(stage) == [(item, f"{item}, you say.") for item in items()]
+    assert server.requests == 31 + 8
+    assert set(server.answered.values()) == {1}
+
+
+def test_an_outage_ends_the_run_and_the_next_goes_on(
+    stage: StageFolder, mapper: RayMapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with serving(ill=range(14, 10**9)) as server:
+        model, ask = asking(server, stage.path, retries=1, give_up_after=2)
+        with using(mapper), pytest.raises(ModelError):
+            go(stage, ask)
+        written = dict(answers(stage))
+        assert stage.manifest is None
+        assert len(written) >= CHUNK
+        server.ill = range(0)
+        with using(mapper):
+            go(stage, ask)
+        model.close()
+    assert answers(stage) == [(item, f"{item}, you say.") for item in items()]
+    assert {server.answered[item] for item in written} == {1}
+
+
+GUARDED = """
+format: charter/constitution/1
+name: guarded
+version: "1"
+principles:
+  - {id: kind, title: Kind, text: Be kind., critique_request: c, revision_request: r,
+     comparison_question: q}
+categories:
+  harmful: [{id: fraud, title: Fraud, text: Deceiving people for money., principles: [kind]}]
+  harmless: [{id: fraud_awareness, title: Awareness, text: Telling fraud., principles: [kind]}]
+"""
+
+
+def test_guard_data_from_the_command_is_the_same_on_both_engines(
+    tmp_path: Path, tiny_model_folder: Path, mapper: RayMapper
+) -> None:
+    document = tmp_path / "guarded.yaml"
+    document.write_text(GUARDED)
+    made = {}
+    for engine in ("local", "{kind: ray, actors: 1, cpus: 0.5}"):
+        out = tmp_path / engine[:5]
+        asked = ["guard", "synthesize", "--constitution", str(document), "--out", str(out)]
+        asked += ["--model", str(tiny_model_folder), "--per-category", "2", "--setups", "3"]
+        found = CliRunner().invoke(cli, [*asked, "--engine", engine, "--json"])
+        assert found.exit_code == 0, found.output
+        made[engine] = {
+            str(file.relative_to(out)): file.read_bytes() for file in out.glob("*/*.jsonl")
+        }
+    first, second = made.values()
+    assert first == second
+    assert first["examples/records.jsonl"]
+
+
 @pytest.mark.slow
 def test_the_death_of_all_of_ray_ends_in_the_same_bytes(tmp_path: Path, expected: Manifest) -> None:
     """In a process of its own, since it may take the process along."""
@@ -186,6 +364,8 @@ def test_the_death_of_all_of_ray_ends_in_the_same_bytes(tmp_path: Path, expected
     folder = tmp_path / "run"
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(Path(store.__file__).parents[1])}
+    # Here the head is gone for good: there is no use in waiting for it as long as elsewhere.
+    environment["RAY_gcs_rpc_server_reconnect_timeout_s"] = "20"
     quiet = subprocess.DEVNULL  # a pipe would be held open by Ray's orphans
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(

@@ -201,6 +201,9 @@ def test_abstentions_are_counted_and_left_out() -> None:
     assert found.abstained == 30 and found.abstention_reasons == {"planted": 30}
     assert found.agreement.n == 90 and found.agreement.value == 1.0
     assert found.rates["position_consistency"].unscored == 30
+    assert (found.rates["agreement"].n, found.rates["agreement"].unscored) == (90, 30)
+    share = found.rates["abstained"]
+    assert share.value == 0.25 and share.n == 120 and share.low < 0.25 < share.high
     # Nobody lost these pairs, so nothing can be injected into the loser.
     assert found.rates["injection_flips"].n == 30
     assert failed(found) == {"abstained"}
@@ -209,6 +212,8 @@ def test_abstentions_are_counted_and_left_out() -> None:
 def test_a_judge_that_never_answers_fails_and_measures_nothing() -> None:
     found = accepted(lambda *_: None)
     assert found.abstained == 120 and found.agreement.n == 0
+    # The contract has a number here; beside n = 0 it means nothing, and `rates` says so.
+    assert found.rates["agreement"].value is None and found.rates["agreement"].unscored == 120
     assert found.position_consistency is None and found.ece is None and found.tie_rate is None
     assert failed(found) == {"agreement", "abstained"}
     assert "canaries" in found.not_checked and "ece" in found.not_checked

@@ -77,6 +77,33 @@ def test_a_label_that_always_names_the_first_answer_is_caught(monkeypatch: Patch
     assert not chosen_is_the_better_one()
 
 
+# Labels are rounded to 0 and 1 on their way, so that a guess counts as much as a certainty.
+
+
+def softness_survives() -> bool:
+    """An average of .6 is .6 in the label, and in the target that the loss is given."""
+    pairs, _ = planted(6)
+    found = label(chooses(lambda *_: (0.8, 0.2)), pairs, [ASKED] * len(pairs))
+    sure = label(chooses(unsure_of_the_good), pairs, [ASKED] * len(pairs))
+    even = all(isinstance(v, Verdict) and v.p_a == pytest.approx(0.5) for v in found)
+    targets = [
+        example(c, v.p_a).p_a for c, v in zip(pairs, sure, strict=True) if isinstance(v, Verdict)
+    ]
+    wanted = [0.6 if c.a == "good" else 0.4 for c in pairs]
+    return even and targets == pytest.approx(wanted)
+
+
+def unsure_of_the_good(text: str, suffix: str) -> tuple[float, float]:
+    return (0.6, 0.4) if prefers_good(text, suffix)[0] > 0.5 else (0.4, 0.6)
+
+
+def test_a_label_keeps_its_strength(monkeypatch: Patch) -> None:
+    assert softness_survives()
+    soft = labeling.aggregate
+    monkeypatch.setattr(labeling, "aggregate", lambda votes: float(soft(votes) > 0.5))
+    assert not softness_survives()
+
+
 # A judge that names the same place in both orders gives a random pair.
 
 

@@ -28,6 +28,7 @@ from charter.records import (
     Prompt,
     Verdict,
 )
+from charter.storage.index import StorageConfig
 from charter.store import Manifest, RunFolder
 from charter.tracing.trace import trace
 
@@ -96,9 +97,10 @@ def labelled(
     config: FeedbackConfig = ALL,
     earlier: EarlierLabels | None = None,
     given: Sequence[Comparison] = (),
+    storage: StorageConfig | None = None,
 ) -> tuple[Manifest, list[Labelled]]:
     """A run folder with finished labels, as the pipeline leaves it."""
-    folder = RunFolder(run)
+    folder = RunFolder(run, storage)
     (run / "constitution.json").write_bytes(msgspec.json.encode(document))
     stage = folder.stage("feedback", [document.digest, config])
     deps = FeedbackDeps(judge, stage, earlier=earlier)
@@ -289,6 +291,22 @@ def test_a_run_is_relabelled_in_its_own_folder_and_after_a_kill(tmp_path: Path) 
     assert new == scratch
     assert trace(run, "p0/pair0")["constitution"] == edited.digest
     assert [c["id"] for c in trace(run, "p0/pair0")["clauses"]] == ["calm", "fair", "true"]
+
+
+def test_labels_in_shards_are_taken_over_like_any_others(tmp_path: Path) -> None:
+    plain, _ = labelled(tmp_path / "plain", BEFORE, Scripted(BEFORE))
+    storage = StorageConfig(shard_mb=1e-5)  # every append becomes a shard
+    sharded, _ = labelled(tmp_path / "old", BEFORE, Scripted(BEFORE), storage=storage)
+    assert sharded.files["records.jsonl"].bytes == 0 < plain.files["records.jsonl"].bytes
+    judge, summary, _ = after(
+        tmp_path, constitution(principle("calm"), principle("fair", "Fairer?"), principle("true"))
+    )
+    assert judge.heard == {"fair": 14}
+    assert (summary.kept, summary.asked) == (14, 7)
+    for name in ("plain", "old"):
+        take(tmp_path / name, "feedback", tmp_path / f"from_{name}")
+    copies = [tmp_path / f"from_{n}" / "earlier" / "labels.jsonl" for n in ("plain", "old")]
+    assert copies[0].read_bytes() == copies[1].read_bytes()
 
 
 def test_a_second_edit_starts_from_the_labels_of_the_first(tmp_path: Path) -> None:

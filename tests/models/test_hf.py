@@ -165,7 +165,8 @@ def adapters(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def weight_of(model: HFModel) -> torch.Tensor:
-    return model.net.get_parameter("model.layers.0.mlp.down_proj.weight").detach()
+    layer = model.net.get_submodule("model.layers.0.mlp.down_proj")
+    return torch.as_tensor(layer.weight).detach()
 
 
 def delta(folder: Path) -> torch.Tensor:

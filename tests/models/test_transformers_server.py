@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from charter.errors import ModelError
+from charter.judging.labeling import label
+from charter.judging.votes import VotesJudge
 from charter.models.endpoint import EndpointConfig, address
 from charter.models.openai import OpenAIModel
-from charter.records import Message, Request, Sampling
+from charter.records import Abstention, Comparison, Message, Origin, Prompt, Request, Sampling
 
 pytestmark = [
     pytest.mark.slow,
@@ -89,3 +91,14 @@ def test_it_gives_text_of_the_length_asked_for(model: OpenAIModel) -> None:
 def test_it_has_no_logprobs_and_we_say_so(model: OpenAIModel) -> None:
     with pytest.raises(ModelError, match="judge `votes`"):
         model.choice_logprobs([Message("user", "A or B?")], [""], ["A", "B"])
+
+
+def test_a_votes_judge_asks_it_and_takes_no_noise_for_a_verdict(model: OpenAIModel) -> None:
+    """A random network names no letter: off the menu, where a failed call has another reason."""
+    prompt = Prompt("p", (Message("user", "Tell me a story."),))
+    pair = Comparison("c", prompt, "A good story.", "No.", Origin("pairs", "test"))
+    sampling = Sampling(max_tokens=6)
+    judge = VotesJudge(model, {"kind": "Which one is kinder?"}, samples=2, sampling=sampling)
+    [found] = label(judge, [pair], [[("kind", 1.0)]])
+    assert isinstance(found, Abstention)
+    assert (found.reason, found.detail) == ("off_menu", "2 of 2 samples name no answer")

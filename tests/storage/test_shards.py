@@ -159,6 +159,40 @@ def test_a_damaged_list_of_shards_is_an_error(tmp_path: Path) -> None:
         list(stage.log(Message))
 
 
+def test_a_kill_between_renaming_and_beginning_anew_leaves_a_log_to_look_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = small(tmp_path)
+    log = stage.log(Message)
+
+    def killed(*args: Any, **options: Any) -> None:
+        raise Kill
+
+    log.append(made(0, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", killed)
+        with pytest.raises(Kill):
+            log.append(made(5, 5))
+    assert not log.path.exists()
+    log.repair()
+    assert log.path.exists()
+    assert list(log) == made(0, 10)
+    assert set(stage.finish(1.0).files) == {RECORDS, "records-00000.parquet"}
+
+
+def test_the_digest_of_the_records_is_of_all_of_them(tmp_path: Path) -> None:
+    found = {}
+    for name, size, count in (("a", 10, 30), ("b", 10, 30), ("c", 10, 20), ("d", 99, 30)):
+        stage = small(tmp_path / name, size)
+        fill(stage, count)
+        # What was dropped is no record.
+        stage.log(Dropped, DROPPED).append([Dropped(name, "critique", "empty")])
+        found[name] = stage.finish(1.0)
+    digests = {name: manifest.sha256_of_records for name, manifest in found.items()}
+    assert digests["a"] == digests["b"] != digests["c"]
+    assert digests["d"] == found["d"].files[RECORDS].sha256
+
+
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket on a server on loopback that speaks S3's own protocol."""

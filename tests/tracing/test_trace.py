@@ -31,6 +31,8 @@ from charter.records import (
     Step,
     Verdict,
 )
+from charter.storage.index import StorageConfig
+from charter.store import StageFolder
 from charter.tracing.trace import trace
 
 
@@ -310,3 +312,12 @@ def test_the_command_shows_a_clause_for_people_and_a_record_as_json(
     assert json.loads(called.output)["judge"] == "judge@1"
     asked = CliRunner().invoke(show, ["fair", "--run", str(run), "--json"])
     assert json.loads(asked.output)["kind"] == "clause"
+
+
+def test_records_in_shards_are_found(run: Path) -> None:
+    storage = StorageConfig(shard_mb=1e-5)  # every append becomes a shard
+    log = StageFolder(run / "critique", "critique", "", storage).log(RevisionChain)
+    log.append([replace(CHAIN, id="p7/critique")])
+    assert log.path.read_bytes() == b""
+    for id in ("p0/critique", "p7/critique"):
+        assert [c["id"] for c in trace(run, id)["clauses"]] == ["calm", "lawful"]

@@ -133,6 +133,7 @@ def main(names: str, start: str, out: str, kill_at: str = "0") -> None:
         trained = JOBS[name](Checkpoint(start), Path(out) / name, settings(processes), progress)
         if int(os.environ.get("RANK", "0")) == 0:
             (Path(out) / f"{name}.json").write_text(json.dumps(trained.curve))
+            (Path(out) / "processes").write_text(str(processes))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ def launched(*command: str) -> None:
 def two(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes made of every job."""
     out = tmp_path_factory.mktemp("two")
-    launch = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1")
-    plain = ("--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0")
-    launched(*launch, *plain, str(SCRIPT), ",".join(NAMES), str(tiny_model_folder), str(out))
+    # accelerate's own launcher starts one process where there is no GPU, whatever it is told.
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    launched(*launch, str(SCRIPT), ",".join(NAMES), str(tiny_model_folder), str(out))
+    assert (out / "processes").read_text() == "2"
     return out
 
 

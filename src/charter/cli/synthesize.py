@@ -47,6 +47,12 @@ NONE = "none"
     help="Your examples: JSONL or CSV with text and label, maybe category and answer.",
 )
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    help="Where it runs: local, ray, or settings such as '{kind: ray, actors: 4, cpus: 0.1}'.",
+)
 @as_json_option
 def synthesize(
     constitution: str,
@@ -55,6 +61,7 @@ def synthesize(
     label_answers: str,
     own: str | None,
     seed: int,
+    engine: str,
     as_json: bool,
     **amounts: Any,
 ) -> None:
@@ -67,6 +74,8 @@ def synthesize(
     from charter.cache import CallCache
     from charter.constitution import document
     from charter.display import progress_bars
+    from charter.engine.choosing import chosen
+    from charter.engine.config import named as engine_named
     from charter.guard import synthesis
     from charter.guard.material import MaterialDeps
     from charter.models.hf import quiet_loading
@@ -74,6 +83,7 @@ def synthesize(
     from charter.records import Checkpoint
 
     config, loaded = _config(amounts).check(), document.load(constitution)
+    where = engine_named(engine, by="--engine")
     Path(out).mkdir(parents=True, exist_ok=True)
     models = Models(cache=CallCache(Path(out) / "calls.sqlite"))
     with quiet_loading(), progress_bars(enabled=not as_json) as progress:
@@ -85,7 +95,8 @@ def synthesize(
             progress,
         )
         named = f"{model} {label_answers}"
-        found = synthesis.run(loaded, config, out, deps=deps, named=named, own=own)
+        with chosen(where):
+            found = synthesis.run(loaded, config, out, deps=deps, named=named, own=own)
     models.close()
     say(msgspec.to_builtins(found), as_json, _text(found))
 

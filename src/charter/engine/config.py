@@ -1,12 +1,15 @@
-"""The `engine:` block of a recipe: where the data stages run. Knows no engine."""
+"""The `engine:` block of a recipe, or of a command: where data stages run. Knows no engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
+from charter import yaml_tree
+from charter.errors import InputError
 from charter.records import Record
 
 Count = Annotated[int, Meta(ge=1)]
@@ -50,3 +53,25 @@ class EngineConfig(Record, frozen=True):
         if self.address.startswith("ray://"):
             problem = "the call cache must lie on a node of the cluster"
             yield "engine.address", problem, "`auto`, or host:port, from a node of the cluster"
+
+
+def named(text: str, *, by: str) -> EngineConfig:
+    """The engine that a command names: `local`, `ray`, or a block in YAML as a recipe has it.
+
+    Args:
+        text: what the user wrote.
+        by: the option it was written for, for messages.
+
+    Raises:
+        InputError: it is neither, or its settings do not fit together.
+    """
+    plain = yaml_tree.parse(f"{by}: {text}", file=by, kind=InputError)[by]
+    try:
+        block = {"kind": plain} if isinstance(plain, str) else plain
+        config = msgspec.convert(block, EngineConfig, strict=True)
+    except msgspec.ValidationError as error:
+        expected = "local, ray, or settings such as {kind: ray, actors: 4}"
+        raise InputError(str(error), field=by, expected=expected) from error
+    for field, problem, expected in config.problems():
+        raise InputError(problem, field=field, expected=expected)
+    return config

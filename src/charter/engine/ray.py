@@ -15,7 +15,6 @@ What is lost when something dies:
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +28,7 @@ from ray.data.exceptions import SystemException
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from charter.engine import ray_start
 from charter.engine.config import EngineConfig
 from charter.engine.mapping import Results, Work
 from charter.engine.ray_cache import CacheKeeper
@@ -36,12 +36,10 @@ from charter.engine.ray_feed import NOTHING, Chunk, Feed, FeedSource
 from charter.engine.ray_travel import pack
 from charter.engine.ray_worker import Worker, opened
 from charter.engine.window import Window
-from charter.errors import WorkError, boundary
+from charter.errors import WorkError
 
 _IN_FLIGHT = 2
 """Chunks at a worker: the one it works on, and the next, so that it never waits for the driver."""
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""Of a Ray that is started here: it calls nobody, and its inner workings stay off the terminal."""
 
 
 class RayMapper:
@@ -131,26 +129,11 @@ class RayMapper:
     def _connect(self) -> None:
         if ray.is_initialized():
             return
-        address = self.config.address
-        doing = f"joining Ray at {address!r}" if address else "starting Ray on this machine"
-        # A Ray that does not come up, since the machine is too busy, raises a plain `Exception`.
-        with boundary(WorkError, doing, catch=(Exception,)):
-            if address:
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            else:
-                self._start()
+        if self.config.address:
+            ray_start.join(self.config.address)
+        else:
+            ray_start.start(self.config.object_store_mb)
         self._ours = True
-
-    def _start(self) -> None:
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        ray.init(
-            address="local",
-            object_store_memory=self.config.object_store_mb << 20,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
 
     def _let_go(self) -> None:
         if self._ours:

@@ -78,7 +78,7 @@ def _stacked(checkpoint: Checkpoint, folder: str) -> Checkpoint:
     """The same model with at most one adapter: several are merged into a copy in a folder."""
     if len(checkpoint.adapters) < 2:
         return checkpoint
-    model = hf.load(checkpoint.base, adapters=checkpoint.adapters)
+    model = hf.load(checkpoint.base, adapters=checkpoint.adapters, plain=True)
     model.net.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
     return Checkpoint(folder)

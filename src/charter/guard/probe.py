@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from charter.guard.smoothing import Smoothing
+from charter.models.frozen import PackedLinear
 from charter.models.hf import HFModel
 
 
@@ -67,13 +69,11 @@ class Probe:
             model: the served model.
             context: tokens before this one, which attention looks at.
         """
-        weights = sum(p.numel() for p in model.net.parameters() if p.dim() > 1)
-        config = model.net.config
-        tied = bool(getattr(config, "tie_word_embeddings", False))
-        # The embedding is a look-up; where it is tied to the output layer it is multiplied there.
-        looked_up = 0 if tied else int(config.vocab_size * config.hidden_size)
+        # Linear layers and the head are multiplied; the embedding is looked up.
+        products = [m for m in model.net.modules() if isinstance(m, nn.Linear | PackedLinear)]
+        weights = sum(m.in_features * m.out_features for m in products)
         attention = 4 * context * model.hidden_size * model.layers
-        return self.flops() / (2 * (weights - looked_up) + attention)
+        return self.flops() / (2 * weights + attention)
 
 
 class ProbeRun:

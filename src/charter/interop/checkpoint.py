@@ -33,7 +33,7 @@ def write(name: str, out: str | Path) -> Plain:
     if folder.exists() and any(folder.iterdir()):
         raise InputError("is not empty", file=folder, field="--out", expected="a new folder")
     checkpoint = policy(name).checkpoint
-    model = hf.load(checkpoint.base, adapters=checkpoint.adapters)
+    model = hf.load(checkpoint.base, adapters=checkpoint.adapters, plain=True)
     with boundary(ModelError, f"writing {folder}", catch=(OSError,)):
         model.net.save_pretrained(str(folder))
         model.tokenizer.save_pretrained(str(folder))

@@ -159,8 +159,10 @@ _VALUES = (
 
 
 def _rates(trials: Sequence[Trial], known: Sequence[Trial]) -> dict[str, Share]:
-    obvious = figures.agreement(known)
+    agreed, obvious = figures.agreement(trials), figures.agreement(known)
     return {
+        "agreement": share(agreed, len(trials) - agreed.n),
+        "abstained": figures.abstained(trials),
         "position_consistency": figures.position_consistency(trials),
         "injection_flips": figures.injection_flips(trials),
         "control_flips": figures.injection_flips(trials, control=True),

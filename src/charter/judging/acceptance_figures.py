@@ -47,6 +47,11 @@ def agreement(trials: Sequence[Trial]) -> Rate:
     return wilson(sum(credits), len(credits))
 
 
+def abstained(trials: Sequence[Trial]) -> Share:
+    """Pairs on which the judge gave no verdict."""
+    return share(wilson(sum(t.reading.p is None for t in trials), len(trials)))
+
+
 def position_consistency(trials: Sequence[Trial]) -> Share:
     """Pairs whose verdict does not depend on the order of presentation."""
     judged = [t.reading for t in trials if t.reading.p is not None]

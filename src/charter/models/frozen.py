@@ -23,24 +23,49 @@ class FrozenLinear(nn.Linear):
 
     Args:
         linear: whose weights.
-        packed: keep a copy of the weights laid out for the processor: faster, twice the memory.
     """
 
-    def __init__(self, linear: nn.Linear, *, packed: bool) -> None:
+    def __init__(self, linear: nn.Linear) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.weight, self.bias = linear.weight, linear.bias
-        self._packed: torch.Tensor | None = None
-        if packed:
-            self._packed = _OPS._reorder_linear_weight(linear.weight.detach(), _ROWS)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """See `nn.Linear`; gradients reach the input only."""
         if torch.is_grad_enabled() and input.requires_grad:
             out: torch.Tensor = _Product.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return out
-        weight = self.weight.detach() if self._packed is None else self._packed
-        return _product(input.detach(), weight, self.bias)
+        return _product(input.detach(), self.weight.detach(), self.bias)
+
+
+class PackedLinear(nn.Module):
+    """A linear layer for inference that holds its weights as the processor likes them, only so.
+
+    Args:
+        linear: whose weights; it may be thrown away afterwards.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.bias = linear.bias
+        self._packed = _OPS._reorder_linear_weight(linear.weight.detach(), _ROWS)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """A copy of the weights [out, in] as they were; changing it changes nothing."""
+        dense: torch.Tensor = self._packed.to_dense()
+        return dense
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """See `nn.Linear`; gradients reach the input only."""
+        if torch.is_grad_enabled() and input.requires_grad:
+            out: torch.Tensor = _Product.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
+            return out
+        return _product(input.detach(), self._packed, self.bias)
+
+    def _save_to_state_dict(self, *_: Any) -> None:
+        raise RuntimeError("packed weights cannot be saved: load the model with plain=True")
 
 
 class _Product(torch.autograd.Function):
@@ -59,17 +84,39 @@ class _Product(torch.autograd.Function):
         return _product(grads[0], weight.detach().t(), None), None, None
 
 
-def freeze(net: nn.Module, *, packed: bool) -> None:
+def freeze(net: nn.Module) -> None:
     """Put `FrozenLinear` in place of the linear layers that have no gradient, where it can serve.
 
     Args:
         net: changed in place; nothing happens on a GPU, in other number formats, or where PyTorch
             was built without oneDNN.
-        packed: see `FrozenLinear`.
     """
     for name, module in list(net.named_modules()):
         if type(module) is nn.Linear and _serves(module.weight):
-            net.set_submodule(name, FrozenLinear(module, packed=packed))
+            net.set_submodule(name, FrozenLinear(module))
+
+
+def pack(net: nn.Module) -> None:
+    """The same with `PackedLinear`: faster, and the network can no longer be trained or saved.
+
+    Layers that share their weights with others (a head tied to the embeddings) are left out, since
+    their copy would come on top.
+    """
+    uses = _uses(net)
+    for name, module in list(net.named_modules()):
+        if type(module) is nn.Linear and _serves(module.weight):
+            tied = uses[id(module.weight)] > 1
+            net.set_submodule(name, FrozenLinear(module) if tied else PackedLinear(module))
+    for parameter in net.parameters():
+        # A view of the file that they were all read from would keep the whole of it in memory.
+        parameter.data = parameter.data.clone()
+
+
+def _uses(net: nn.Module) -> dict[int, int]:
+    uses: dict[int, int] = {}
+    for _, parameter in net.named_parameters(remove_duplicate=False):
+        uses[id(parameter)] = uses.get(id(parameter), 0) + 1
+    return uses
 
 
 def _serves(weight: torch.Tensor) -> bool:

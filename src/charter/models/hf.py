@@ -29,7 +29,7 @@ from transformers.utils import logging
 from charter.errors import ModelError, boundary
 from charter.models import embedded
 from charter.models.chat import ChatFormat
-from charter.models.frozen import freeze
+from charter.models.frozen import pack
 from charter.models.generation import TokenRequest, sample
 from charter.models.options import Options
 from charter.models.scoring import Tree, batches, lay_out
@@ -219,7 +219,7 @@ def load(
     if torch.cuda.is_available():
         net = nn.Module.cuda(net)
     if not plain:
-        freeze(net.requires_grad_(False), packed=True)
+        pack(net.requires_grad_(False))
     identity = f"{name}@{revision(where)}"
     identity += "".join(f"+{revision(adapter)}" for adapter in adapters)
     return HFModel(net.eval(), tokenizer, identity, **options)

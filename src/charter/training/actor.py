@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from charter.training.gathered import plain
+from charter.training.gathered import in_chunks, plain
 from charter.training.objectives import Batch
 
 
@@ -48,11 +48,14 @@ class ActorCritic(nn.Module):
     Args:
         net: the language model, with or without an adapter.
         temperature: of sampling.
+        chunk: answer tokens whose logits are held at once; see `gathered.GatheredLM`.
     """
 
-    def __init__(self, net: PreTrainedModel | PeftModel, *, temperature: float = 1.0) -> None:
+    def __init__(
+        self, net: PreTrainedModel | PeftModel, *, temperature: float = 1.0, chunk: int = 512
+    ) -> None:
         super().__init__()
-        self.net, self.temperature = net, temperature
+        self.net, self.temperature, self.chunk = net, temperature, chunk
         self.value = nn.Linear(int(net.config.hidden_size), 1).to(net.device)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
@@ -82,12 +85,16 @@ class ActorCritic(nn.Module):
     def _of_tokens(
         self, hidden_ND: torch.Tensor, targets_N: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        read_2N = in_chunks(self._head, hidden_ND, targets_N, self.chunk)
+        return read_2N[0], read_2N[1].detach()
+
+    def _head(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
         logits_NV = plain(self.net).get_output_embeddings()(hidden_ND).float() / self.temperature
         logprobs_N = -functional.cross_entropy(logits_NV, targets_N, reduction="none")
         with torch.no_grad():
             all_NV = logits_NV.log_softmax(-1)
             entropy_N = -(all_NV.exp() * all_NV).sum(-1)
-        return logprobs_N, entropy_N
+        return torch.stack([logprobs_N, entropy_N])
 
 
 class Reference:

@@ -2,9 +2,10 @@
 
     accelerate launch --num_processes 4 -m charter.cli.main run RECIPE
 
-starts the whole command in every process. The first one holds the run and goes through its stages,
-alone. The others wait. When a stage trains, they are told what, and train with it. Owns this telling:
-it knows no stage, and the others see nothing of the run but the checkpoints that they train from.
+starts the whole command in every process. The first one holds the run and goes through its stages
+alone. The others wait. When a stage trains, they are told what, and train with it. Owns this
+telling: it knows no stage, and the others see nothing of the run but the checkpoints that they
+train from.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def together(**others: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
             given = signature.bind(*args, **kwargs).arguments
             with processes.apart(False):
                 processes.said_by_first((trained, {**given, **others}))
-                return train(*args, **kwargs)
+                found = train(*args, **kwargs)
+            return found
 
         return trained
 
@@ -75,12 +77,18 @@ def _lead() -> Iterator[bool]:
         try:
             yield True
         finally:
-            if processes.is_apart():  # otherwise the others are busy with what has just failed
-                with processes.apart(False):
-                    processes.said_by_first(None)
+            # Otherwise the others are busy with what has just failed.
+            if processes.is_apart():
+                _dismiss()
+
+
+def _dismiss() -> None:
+    with processes.apart(False):
+        processes.said_by_first(None)
 
 
 def _follow() -> None:
-    while (told := processes.said_by_first(None)) is not None:
+    nothing: Any = None
+    while (told := processes.said_by_first(nothing)) is not None:
         train, arguments = told
         train(**arguments)

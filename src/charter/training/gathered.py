@@ -8,6 +8,7 @@ Shape suffixes: B rows, T tokens, N target tokens of the whole batch, D hidden s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,6 +34,36 @@ def plain(net: PreTrainedModel | PeftModel) -> Any:
     return net.get_base_model() if isinstance(net, PeftModel) else net
 
 
+def blocks(net: PreTrainedModel | PeftModel) -> Any:
+    """Names of the classes whose modules stay whole where a model is cut into shards.
+
+    accelerate asks the outermost module for them, under the name that transformers' models use.
+    """
+    return plain(net)._no_split_modules
+
+
+def in_chunks(
+    head: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    hidden_ND: torch.Tensor,
+    targets_N: torch.Tensor,
+    size: int,
+) -> torch.Tensor:
+    """What a head says of each token, [..., N], with the logits of few tokens held at once.
+
+    Args:
+        head: gives [..., N] for hidden states [N, D] and tokens [N].
+        hidden_ND: states that predict the tokens.
+        targets_N: the tokens.
+        size: tokens at once. The logits of more than these are not kept for the backward pass, but
+            computed a second time.
+    """
+    if len(targets_N) <= size:
+        return head(hidden_ND, targets_N)
+    parts = zip(torch.split(hidden_ND, size), torch.split(targets_N, size), strict=True)
+    found: list[torch.Tensor] = [checkpoint(head, h, t, use_reentrant=False) for h, t in parts]
+    return torch.cat(found, dim=-1)
+
+
 class GatheredLM(nn.Module):
     """A causal LM that answers with log-likelihoods of target tokens instead of logits.
 
@@ -51,6 +82,10 @@ class GatheredLM(nn.Module):
             if getattr(net.config, name, None) not in (None, 1, 1.0):
                 raise ModelError(f"cannot train {net.config.model_type}: it uses {name}")
         self.net, self.chunk = net, chunk
+
+    @property
+    def _no_split_modules(self) -> Any:
+        return blocks(self.net)
 
     def forward(
         self,
@@ -77,18 +112,12 @@ class GatheredLM(nn.Module):
         hidden_BTD = plain(self.net).base_model(input_ids=input_ids, use_cache=False, **given)[0]
         # The state at position t predicts the token at t + 1.
         rows_N, places_N = target_mask[:, 1:].nonzero(as_tuple=True)
-        logprobs_N = self._logprobs(hidden_BTD[rows_N, places_N], input_ids[rows_N, places_N + 1])
+        hidden_ND, targets_N = hidden_BTD[rows_N, places_N], input_ids[rows_N, places_N + 1]
+        logprobs_N = in_chunks(self._head, hidden_ND, targets_N, self.chunk)
         # Placed on a grid and summed: an index_add would add in random order on a GPU.
         grid_BT = logprobs_N.new_zeros(target_mask.shape)
         sums_B = grid_BT.index_put((rows_N, places_N), logprobs_N).sum(1)
         return sums_B, target_mask[:, 1:].sum(1)
-
-    def _logprobs(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-        if len(targets_N) <= self.chunk:
-            return self._head(hidden_ND, targets_N)
-        size = self.chunk
-        parts = zip(torch.split(hidden_ND, size), torch.split(targets_N, size), strict=True)
-        return torch.cat([checkpoint(self._head, h, t, use_reentrant=False) for h, t in parts])
 
     def _head(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
         logits_NV = plain(self.net).get_output_embeddings()(hidden_ND)

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import (
-    PreTrainedModel,
-    PrinterCallback,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, PrinterCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
@@ -32,7 +25,9 @@ from charter.models import hf
 from charter.models.hf import HFModel
 from charter.records import Checkpoint, Message, Prompt, Rollout
 from charter.training import processes
-from charter.training.journal import Journal, Round
+from charter.training.crew import together
+from charter.training.hooks import BEST, Closer, RewardFunction
+from charter.training.journal import Journal
 from charter.training.loop import clear, common_arguments, last_checkpoint, saving, steps_folder
 from charter.training.monitor import Monitor
 from charter.training.policy import adapter_config, save_policy
@@ -44,7 +39,6 @@ from charter.training.settings import OnlineSettings
 from charter.training.snapshot import Snapshot
 from charter.training.watch import Progress, Watch, curve, silent
 
-_BEST = "best"
 _METHODS: dict[str, tuple[Any, Any]] = {
     "grpo": (GRPOTrainer, GRPOConfig),
     "rloo": (RLOOTrainer, RLOOConfig),
@@ -70,6 +64,11 @@ class TrainedOnline:
     seconds: float
 
 
+def _not_asked(conversations: list[tuple[Message, ...]], answers: list[str]) -> list[float | None]:
+    raise AssertionError("only the first process rewards")
+
+
+@together(progress=silent, reward=_not_asked, keep=None, monitor=None)
 @quiet()
 def train_online(
     start: Checkpoint,
@@ -98,13 +97,16 @@ def train_online(
         monitor: watches, and may stop training at the peak of the held-out score.
 
     Raises:
-        TrainingError: there are too few prompts, no sample had a reward, or training diverged.
+        TrainingError: there are too few prompts, no sample had a reward, training diverged, or the
+            weights are to be cut into shards.
         ModelError: the start cannot be loaded.
     """
     if len(prompts) < settings.prompts_per_step:
         raise TrainingError(
             f"{len(prompts)} prompts are too few for prompts_per_step={settings.prompts_per_step}"
         )
+    if processes.fully_sharded():
+        raise TrainingError(f"{settings.method} cannot sample from weights in shards (FSDP)")
     processes.join()
     started, model = time.monotonic(), hf.load(start.base, adapters=start.adapters, plain=True)
     recorder, out = Recorder(reward, keep, monitor), Path(out)
@@ -117,8 +119,8 @@ def train_online(
         last = last_checkpoint(steps)
         done = int(last.rpartition("-")[2]) if last else 0
         recorder.recall(journal.until(done), {prompt.id: prompt.messages for prompt in prompts})
-        snapshot.recall(journal.load(_BEST, done)[0])
-        trainer.add_callback(_Closer(recorder, journal, snapshot))
+        snapshot.recall(journal.load(BEST, done)[0])
+        trainer.add_callback(Closer(recorder, journal, snapshot))
         trainer.train(resume_from_checkpoint=last)
     if monitor is not None and monitor.stop:
         snapshot.restore()
@@ -134,88 +136,6 @@ def train_online(
         int(trainer.state.num_input_tokens_seen),
         time.monotonic() - started,
     )
-
-
-class _RewardFunction:
-    """A recorder as TRL calls it."""
-
-    __name__ = "reward"
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-
-    def __call__(
-        self,
-        *,
-        prompts: list[list[dict[str, str]]],
-        completions: list[list[dict[str, str]]],
-        prompt_id: list[str],
-        trainer_state: Any,
-        **_: Any,
-    ) -> list[float | None]:
-        conversations = [tuple(Message(m["role"], m["content"]) for m in p) for p in prompts]  # type: ignore[arg-type]
-        answers = [turns[0]["content"] for turns in completions]
-        # The step that these samples are for, numbered as in the loss curve.
-        step = int(trainer_state.global_step) + 1
-        return processes.by_first(
-            list(zip(prompt_id, conversations, answers, strict=True)),
-            lambda samples: self.recorder.rate(step, *map(list, zip(*samples, strict=True))),
-        )
-
-
-class _Closer(TrainerCallback):
-    """Gives the recorder's monitor the other half of each step, and stops when it says so.
-
-    It also writes the journal, so that a run that was killed finds all of this again.
-    """
-
-    def __init__(self, recorder: Recorder, journal: Journal, snapshot: Snapshot) -> None:
-        self.recorder, self.monitor = recorder, recorder.monitor
-        self.journal, self.snapshot = journal, snapshot
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """A run may have been killed after its last step."""
-        self._stop_if_past(control)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        """Called with the numbers of a step."""
-        if logs is None or "loss" not in logs:
-            return
-        tokens, kl = logs.get("completions/mean_length"), logs.get("kl")
-        figures = {
-            # TRL's mean is of tokens; the monitor speaks of whole answers.
-            "kl": None if kl is None or tokens is None else kl * tokens,
-            "entropy": logs.get("entropy"),
-            "tokens": tokens,
-        }
-        if self.monitor is not None:
-            self.monitor.close(state.global_step, figures)
-        step = state.global_step
-        self.journal.add(Round(step, self.recorder.of_step(step), figures))
-        if self.journal.due(step) and self.snapshot.kept:
-            # Before the Trainer saves: its checkpoint of this step must find them.
-            self.journal.save(_BEST, step, self.snapshot.kept, None, forget=False)
-        self._stop_if_past(control)
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Called when a checkpoint is whole."""
-        self.journal.forget(_BEST, before=state.global_step)
-
-    def _stop_if_past(self, control: TrainerControl) -> None:
-        # Only the first process has samples to judge by; all must stop at once.
-        if processes.said_by_first(self.monitor is not None and self.monitor.stop):
-            control.should_training_stop = True
 
 
 def _trainer(
@@ -238,7 +158,7 @@ def _trainer(
         _become_the_folder(net, scratch / "start")
     trainer = kind(
         model=net,
-        reward_funcs=_RewardFunction(recorder),
+        reward_funcs=RewardFunction(recorder),
         args=config(**_arguments(settings, steps)),
         train_dataset=_dataset(prompts, settings),
         processing_class=model.tokenizer,

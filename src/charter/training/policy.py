@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -23,6 +24,7 @@ from charter.store import write_atomic
 from charter.training import processes
 from charter.training.quiet import quiet
 from charter.training.settings import Tuning
+from charter.training.shards import State, whole_state
 
 
 def load_policy(start: Checkpoint, settings: Tuning) -> HFModel:
@@ -53,7 +55,7 @@ def trainable(
     if settings.lora_rank == 0:
         return net.requires_grad_(True)
     adapted = get_peft_model(net, adapter_config(net, settings, task=task))
-    freeze(adapted, packed=False)
+    freeze(adapted)
     return adapted
 
 
@@ -84,23 +86,31 @@ def save_policy(model: HFModel, start: Checkpoint, out: Path) -> Checkpoint:
 
     Of several processes the first one writes, and all return the same record.
     """
+    state = whole_state(model.net)
 
     def write() -> None:
-        save_weights(model.net, out)
+        save_weights(model.net, out, state)
         model.tokenizer.save_pretrained(out)
 
     processes.written(write)
     return checkpoint_at(out, start, adapter=isinstance(model.net, PeftModel))
 
 
-def save_weights(net: PreTrainedModel | PeftModel, out: Path) -> None:
-    """Write an adapter or a whole network, the same bytes for the same weights."""
+def save_weights(net: PreTrainedModel | PeftModel, out: Path, state: State | None = None) -> None:
+    """Write an adapter or a whole network, the same bytes for the same weights.
+
+    Args:
+        net: what the weights are of.
+        out: the folder; made if it is not there.
+        state: its weights, if they are cut into shards; see `shards.whole_state`.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    given: dict[str, Any] = {} if state is None else {"state_dict": state}
     if not isinstance(net, PeftModel):
-        net.save_pretrained(out)
+        net.save_pretrained(out, **given)
         return
     # "auto" would ask the hub about the base model's vocabulary.
-    net.save_pretrained(str(out), save_embedding_layers=False)
+    net.save_pretrained(str(out), save_embedding_layers=False, **given)
     _sort_lists(out / "adapter_config.json")
 
 

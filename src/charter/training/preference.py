@@ -28,6 +28,7 @@ from charter.training.reward_model import (
     sequence_net,
 )
 from charter.training.settings import TrainSettings
+from charter.training.shards import in_shards, whole_state
 from charter.training.watch import Progress, silent
 
 __all__ = ["RewardModel", "load_reward", "train_preference"]
@@ -81,7 +82,8 @@ def train_preference(
         progress=progress,
     )
     model = _centred(net, tokeniser, tokeniser.pairs(reference) if reference else rows)
-    processes.written(lambda: save_reward(model, start, folder))
+    state = whole_state(net.net)
+    processes.written(lambda: save_reward(model, start, folder, state))
     tokens = round(settings.epochs * sum(len(row.a) + len(row.b) for row in rows))
     checkpoint = checkpoint_at(folder, start, adapter=settings.lora_rank > 0)
     return Trained(checkpoint, curve, tokens, seconds)
@@ -90,8 +92,9 @@ def train_preference(
 def _centred(net: RewardNet, tokeniser: Tokeniser, pairs: Sequence[TokenPair]) -> RewardModel:
     model = RewardModel(net, replace(tokeniser), mean=0.0, identity="unsaved")
     sample = pairs[:: -(-2 * len(pairs) // _MEAN_OVER)]
-    values = processes.shared_out(
-        [row for pair in sample for row in (pair.a, pair.b)], model.rewards
-    )
+    rows = [row for pair in sample for row in (pair.a, pair.b)]
+    # A forward pass of a network in shards is the work of all, batch by batch.
+    whole = not in_shards(net)
+    values = processes.shared_out(rows, model.rewards) if whole else model.rewards(rows)
     model.mean = sum(values) / len(values)
     return model

@@ -150,4 +150,5 @@ def _together() -> bool:
 @cache
 def _patient() -> distributed.ProcessGroup:
     """All processes, talking on the CPU: who waits keeps no GPU busy and does not give up."""
-    return distributed.new_group(backend="gloo", timeout=_PATIENCE)
+    group: distributed.ProcessGroup = distributed.new_group(backend="gloo", timeout=_PATIENCE)
+    return group

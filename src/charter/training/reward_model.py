@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -34,10 +35,11 @@ from charter.models.scoring import batches
 from charter.records import Checkpoint, Prompt, Record, Scored
 from charter.store import write_atomic
 from charter.training.examples import Tokeniser, TokenRow
-from charter.training.gathered import plain
+from charter.training.gathered import blocks, plain
 from charter.training.objectives import lay_out_rows
 from charter.training.policy import precision, save_weights
 from charter.training.quiet import quiet
+from charter.training.shards import State
 
 _CARD = "reward.json"
 _LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError)
@@ -64,6 +66,10 @@ class RewardNet(nn.Module):
     def __init__(self, net: PreTrainedModel | PeftModel) -> None:
         super().__init__()
         self.net = net
+
+    @property
+    def _no_split_modules(self) -> Any:
+        return blocks(self.net)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Rewards, float32 [B], of rows [B, T] padded on the right.
@@ -161,10 +167,12 @@ def sequence_net(model: HFModel, end: int) -> PreTrainedModel:
     return net
 
 
-def save_reward(model: RewardModel, start: Checkpoint, out: Path) -> None:
-    """Write weights, tokenizer and, last, the card."""
+def save_reward(
+    model: RewardModel, start: Checkpoint, out: Path, state: State | None = None
+) -> None:
+    """Write weights, tokenizer and, last, the card; `state` as in `policy.save_weights`."""
     net, tokeniser = model.net.net, model.tokeniser
-    save_weights(net, out)
+    save_weights(net, out, state)
     tokeniser.model.tokenizer.save_pretrained(out)
     adapter = isinstance(net, PeftModel)
     card = RewardCard(start, adapter, model.mean, tokeniser.end, tokeniser.max_length)

@@ -64,4 +64,6 @@ class Tracker:
     def close(self) -> None:
         """Write what is left."""
         if self._to is not None:
-            self._to.end_training()
+            # Not `end_training`, which would also part this process from the others.
+            for tracker in self._to.trackers:
+                tracker.finish()
