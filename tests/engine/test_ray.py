@@ -239,6 +239,9 @@ class Flaky(ThreadingHTTPServer):
         self.ill, self.requests, self.answered = ill, 0, Counter[str]()
         self._lock = threading.Lock()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a worker that was let go hangs up
+
     def down(self, asked: str) -> bool:
         with self._lock:
             ill = self.requests in self.ill

@@ -9,21 +9,13 @@ off after its first checkpoint, and once to go on from there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
 import sys
 from pathlib import Path
 from typing import Any
-
-os.environ |= {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-    "FSDP_RESHARD_AFTER_FORWARD": "true",
-    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-}
-JOBS = runpy.run_path(str(Path(__file__).with_name("jobs.py")))
 
 from accelerate import PartialState
 from accelerate.utils import DistributedType
@@ -32,12 +24,23 @@ from torch.distributed.fsdp import FSDPModule
 from charter.records import Checkpoint
 from charter.training import processes, trainer
 
+JOBS = runpy.run_path(str(Path(__file__).with_name("jobs.py")))
+LAUNCHED = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+}
+"""What `accelerate launch` says with `recipes/accelerate/fsdp.yaml`."""
+
 
 class CutError(Exception):
     """What ends a training before its time."""
 
 
 def main(names: str, start: str, out: str) -> None:
+    os.environ.update(LAUNCHED)
     processes.join()
     units: list[int] = []
     make = trainer.ObjectiveTrainer.__init__
@@ -60,10 +63,8 @@ def main(names: str, start: str, out: str) -> None:
     for name in names.split(","):
         train, how = JOBS["JOBS"][name], JOBS["settings"](2, lora_rank=0 if name == "sft" else 4)
         folder = Path(out) / name
-        try:
+        with contextlib.suppress(CutError):
             train(Checkpoint(start), folder, how, cut)
-        except CutError:
-            pass
         trained = train(Checkpoint(start), folder, how, JOBS["silent"])
         if processes.rank() == 0:
             about = {"curve": trained.curve, "units": min(units)}

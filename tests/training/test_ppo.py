@@ -49,9 +49,10 @@ def changed(**fields: Any) -> PPOSettings:
     return PPOSettings(**{f: getattr(QUICK, f) for f in QUICK.__struct_fields__} | fields)
 
 
-def test_likelihoods_are_those_of_the_whole_network(tiny_model_folder: Path) -> None:
+@pytest.mark.parametrize("chunk", [512, 2])
+def test_likelihoods_are_those_of_the_whole_network(tiny_model_folder: Path, chunk: int) -> None:
     model = hf.load(str(tiny_model_folder))
-    actor = ActorCritic(model.net, temperature=2.0).eval()
+    actor = ActorCritic(model.net, temperature=2.0, chunk=chunk).eval()
     rows = [TokenRow((5, 6, 7), (8, 9)), TokenRow((5, 6), (10, 11, 12))]
     read = actor(**lay_out_rows(rows))
     assert read.mask_BA.tolist() == [[True, True, False], [True, True, True]]
@@ -64,6 +65,22 @@ def test_likelihoods_are_those_of_the_whole_network(tiny_model_folder: Path) -> 
         wanted = -(every.exp() * every).sum(-1)
         torch.testing.assert_close(entropy[: len(row.answer)], wanted, rtol=1e-4, atol=1e-5)
     assert not read.values_BA.any()
+
+
+def test_gradients_do_not_depend_on_how_many_tokens_are_read_at_once(
+    tiny_model_folder: Path,
+) -> None:
+    batch = lay_out_rows([TokenRow((5, 6, 7), (8, 9)), TokenRow((5, 6), (10, 11, 12))])
+    found = []
+    for chunk in (512, 2):
+        net = hf.load(str(tiny_model_folder), plain=True).net.requires_grad_(True)
+        read = ActorCritic(net, temperature=2.0, chunk=chunk)(**batch)
+        assert not read.entropy_BA.requires_grad
+        (read.logprobs_BA * torch.arange(3)).sum().backward()
+        found.append({n: p.grad for n, p in net.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys() and found[0]
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_the_value_does_not_train_the_policy(tiny_model_folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from ruamel.yaml import YAML
 
 from charter import yaml_tree
 from charter.errors import InputError
@@ -65,7 +66,8 @@ def named(text: str, *, by: str) -> EngineConfig:
     Raises:
         InputError: it is neither, or its settings do not fit together.
     """
-    plain = yaml_tree.parse(f"{by}: {text}", file=by, kind=InputError)[by]
+    yaml_tree.parse(line := f"{by}: {text}", file=by, kind=InputError)
+    plain = YAML(typ="safe").load(line)[by]
     try:
         block = {"kind": plain} if isinstance(plain, str) else plain
         config = msgspec.convert(block, EngineConfig, strict=True)

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -91,12 +91,14 @@ class RayMapper:
             package = pack(work, keeper, threads=self.config.threads)
             feed = start(Feed)
             feed.advance.remote(_chunks(todo), NOTHING, window.exhausted)
-            for number, body in self._answers(feed, package):
-                yield from window.accept(number, opened(body))
-                fresh = _chunks(window.draw())
-                feed.advance.remote(fresh, number, window.exhausted)
+            # Workers end before the actors that they ask, or they would ask in vain, and again.
+            with closing(self._answers(feed, package)) as answers:
+                for number, body in answers:
+                    yield from window.accept(number, opened(body))
+                    fresh = _chunks(window.draw())
+                    feed.advance.remote(fresh, number, window.exhausted)
 
-    def _answers(self, feed: Any, package: bytes) -> Iterator[Chunk]:
+    def _answers(self, feed: Any, package: bytes) -> Generator[Chunk, None, None]:
         """Outcomes as they come, in any order."""
         config = self.config
         # Ray Data counts read tasks, of which there is one, and doubts that it feeds many workers.

@@ -32,13 +32,17 @@ class CacheKeeper:
         """See `CallCache.get`."""
         return self._cache.get(keys)
 
-    def put(self, answers: dict[str, bytes], spent: Spent | None) -> None:
+    def put(self, answers: dict[str, bytes], spent: Spent | None, cached: int | None) -> None:
         """See `CallCache.put`."""
-        self._cache.put(answers, spent=spent)
+        self._cache.put(answers, spent=spent, cached=cached)
 
     def spent(self) -> dict[str, tuple[int, int]]:
         """See `CallCache.spent`."""
         return self._cache.spent()
+
+    def prefix_hits(self) -> dict[str, int]:
+        """See `CallCache.prefix_hits`."""
+        return self._cache.prefix_hits()
 
 
 class RemoteCache:
@@ -52,13 +56,24 @@ class RemoteCache:
         found: dict[str, bytes] = ray.get(self._keeper.get.remote(keys))
         return found
 
-    def put(self, answers: dict[str, bytes], *, spent: Spent | None = None) -> None:
+    def put(
+        self,
+        answers: dict[str, bytes],
+        *,
+        spent: Spent | None = None,
+        cached: int | None = None,
+    ) -> None:
         """See `CallCache.put`. Returns when the answers are on disk: the worker may die then."""
-        ray.get(self._keeper.put.remote(answers, spent))
+        ray.get(self._keeper.put.remote(answers, spent, cached))
 
     def spent(self) -> dict[str, tuple[int, int]]:
         """See `CallCache.spent`."""
         found: dict[str, tuple[int, int]] = ray.get(self._keeper.spent.remote())
+        return found
+
+    def prefix_hits(self) -> dict[str, int]:
+        """See `CallCache.prefix_hits`."""
+        found: dict[str, int] = ray.get(self._keeper.prefix_hits.remote())
         return found
 
 

@@ -97,6 +97,7 @@ class Worker:
     def buried(self) -> str:
         """Take note that the process has ended, and when the next one is to start."""
         assert self.process is not None
+        self.process.join(1.0)  # its end may be known a moment before its exit code
         now, code = time.monotonic(), self.process.exitcode
         mark_process_dead(self.process.pid, os.environ[SHARED])  # type: ignore[no-untyped-call]
         self._falls = 0 if now - self._since > _STEADY_S else self._falls + 1

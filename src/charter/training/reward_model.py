@@ -82,7 +82,8 @@ class RewardNet(nn.Module):
         )[0]
         rows = torch.arange(len(input_ids), device=input_ids.device)
         last_BD = hidden_BTD[rows, attention_mask.sum(1) - 1]
-        rewards: torch.Tensor = plain(self.net).score(last_BD)[:, 0]
+        # Summed over the one output: FSDP would have to warn of a view of it.
+        rewards: torch.Tensor = plain(self.net).score(last_BD).sum(1)
         return rewards.float()
 
 
