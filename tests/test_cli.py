@@ -163,7 +163,17 @@ def test_a_prompt_file_that_is_not_there(call: Call, tmp_path: Path) -> None:
     assert "no such file" in found.message
 
 
-@pytest.mark.parametrize("flags", [["--json"], ["--dry-run"], []], ids=lambda f: "".join(f))
+def test_a_dry_run_says_that_it_cannot_tell_the_size_of_a_missing_model(
+    call: Call, tmp_path: Path
+) -> None:
+    settings = ["critique.critic=few-shot", "feedback.judge=multiple-choice", "--dry-run"]
+    found = call("run", "smoke", f"model={tmp_path / 'no-model'}", *settings)
+    assert found.code == 2
+    assert found.message.startswith("charter: field 'plan.shape': model ")
+    assert found.out == ""
+
+
+@pytest.mark.parametrize("flags", [["--json"], []], ids=lambda f: "".join(f))
 def test_a_missing_model_fails_in_one_line(call: Call, tmp_path: Path, flags: list[str]) -> None:
     name = str(tmp_path / "no-model")
     settings = ["critique.critic=few-shot", "feedback.judge=multiple-choice"]

@@ -168,6 +168,7 @@ def test_the_summary_has_its_keys_and_every_measurement_its_interval(finished: F
         "dropped",
         "seconds",
         "run",
+        "spend",
     }
     assert tree == json.loads(msgspec.json.encode(finished.summary))
     assert tree["recipe"]["model"] == finished.recipe.model

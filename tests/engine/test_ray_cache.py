@@ -10,7 +10,7 @@ from charter.cache import CallCache
 
 pytest.importorskip("ray", reason="the ray extra is not installed")
 
-from charter.engine.ray_cache import RemoteCache  # noqa: E402 - only where Ray is
+from charter.engine.ray_cache import RemoteCache
 
 KEPT_BY_THE_DRIVER = {"close"}
 

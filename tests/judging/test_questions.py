@@ -54,6 +54,10 @@ def test_axis_and_direction_are_read_from_the_wording() -> None:
     assert coefficients(found, "more calm") == pytest.approx([1, 0], abs=0.05)
     assert coefficients(found, "less brief") == pytest.approx([0, -1], abs=0.05)
     assert found.figures == {"n": 40, "sign_right_5_fold": 1.0}
+    # Ten questions for and ten against, an axis at a time; each read by a fit without it.
+    calm, brief = found.held_out_QK[:20], found.held_out_QK[20:]
+    assert np.sign(calm[:, 0]).tolist() == np.sign(brief[:, 1]).tolist() == [1.0] * 10 + [-1.0] * 10
+    assert np.abs(np.concatenate([calm[:, 1], brief[:, 0]])).max() < 0.1
 
 
 def test_an_axis_without_questions_counts_whatever_is_asked() -> None:

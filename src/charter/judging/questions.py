@@ -42,11 +42,16 @@ Table = Mapping[str, Ways]
 
 @dataclass(frozen=True, slots=True)
 class QuestionReadout:
-    """Coefficients of a question over the axes: features_E @ weights_KE.T + bias_K."""
+    """Coefficients of a question over the axes: features_E @ weights_KE.T + bias_K.
+
+    `held_out_QK` are those of the table's own questions, each by a fit that has seen neither it nor
+    its opposite, in the table's order: of every axis first the questions for, then those against.
+    """
 
     weights_KE: np.ndarray
     bias_K: np.ndarray
     figures: dict[str, Any]
+    held_out_QK: np.ndarray
 
 
 def shipped_questions() -> Table:
@@ -90,7 +95,10 @@ def fit_questions(reader: FeatureReader, table: Table, axes: Sequence[str]) -> Q
     """
     asked = {axis: ways for axis, ways in table.items() if axis in axes}
     if not asked:
-        return QuestionReadout(np.zeros((len(axes), reader.width)), np.ones(len(axes)), {"n": 0})
+        none = np.zeros((0, len(axes)))
+        return QuestionReadout(
+            np.zeros((len(axes), reader.width)), np.ones(len(axes)), {"n": 0}, none
+        )
     texts, targets, numbers = _rows(asked, axes)
     x, y = question_features(reader, texts), np.array(targets)
     # A question and its opposite stand at the same place of their lists, and in the same fold:
@@ -105,7 +113,7 @@ def fit_questions(reader: FeatureReader, table: Table, axes: Sequence[str]) -> Q
     right = np.sign(guessed[rows, own]) == np.sign(y[rows, own])
     weights, bias = _ridge(x, y)
     figures = {"n": len(texts), "sign_right_5_fold": float(right.mean())}
-    return QuestionReadout(weights, bias, figures)
+    return QuestionReadout(weights, bias, figures, guessed)
 
 
 def _rows(table: Table, axes: Sequence[str]) -> tuple[list[str], list[list[float]], list[int]]:
