@@ -294,12 +294,13 @@ def test_an_endpoint_that_dies_in_mid_answer_and_comes_back_costs_nothing(
     assert set(server.answered.values()) == {1}
 
 
+@pytest.mark.slow
 def test_an_outage_ends_the_run_and_the_next_goes_on(
     stage: StageFolder, mapper: RayMapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     with serving(ill=range(14, 10**9)) as server:
-        model, ask = asking(server, stage.path, retries=1, give_up_after=2)
+        model, ask = asking(server, stage.path, retries=1, give_up_after=1)
         with using(mapper), pytest.raises(ModelError):
             go(stage, ask)
         written = dict(answers(stage))
@@ -326,6 +327,7 @@ categories:
 """
 
 
+@pytest.mark.slow
 def test_guard_data_from_the_command_is_the_same_on_both_engines(
     tmp_path: Path, tiny_model_folder: Path, mapper: RayMapper
 ) -> None:

@@ -41,7 +41,8 @@ def test_the_stage_keeps_every_prompt_and_tells_each_chunk(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_the_figures_at_a_tiny_size(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the ray extra is not installed")
+    ray = pytest.importorskip("ray", reason="the ray extra is not installed")
+    ray.cloudpickle.register_pickle_by_value(scale)  # as a script it would travel by value too
     sizes = {"small": 100, "large": 200, "chunks": 8, "warm": 2, "delay": 0.1, "shard_mb": 1024.0}
     found = scale.measure(argparse.Namespace(**sizes), tmp_path)
     assert (found["lost"], found["duplicated"], found["same_bytes"]) == (0, 0, True)
