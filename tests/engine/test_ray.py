@@ -294,7 +294,7 @@ def test_an_endpoint_that_dies_in_mid_answer_and_comes_back_costs_nothing(
     assert set(server.answered.values()) == {1}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_outage_ends_the_run_and_the_next_goes_on(
     stage: StageFolder, mapper: RayMapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,7 +327,7 @@ categories:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_guard_data_from_the_command_is_the_same_on_both_engines(
     tmp_path: Path, tiny_model_folder: Path, mapper: RayMapper
 ) -> None:
@@ -348,7 +348,7 @@ def test_guard_data_from_the_command_is_the_same_on_both_engines(
     assert first["examples/records.jsonl"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_death_of_all_of_ray_ends_in_the_same_bytes(tmp_path: Path, expected: Manifest) -> None:
     """In a process of its own, since it may take the process along."""
     code = (

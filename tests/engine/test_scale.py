@@ -39,7 +39,7 @@ def test_the_stage_keeps_every_prompt_and_tells_each_chunk(tmp_path: Path) -> No
     assert scale.lines(again) == lines
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_figures_at_a_tiny_size(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="the ray extra is not installed")
     ray.cloudpickle.register_pickle_by_value(scale)  # as a script it would travel by value too
