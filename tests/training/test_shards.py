@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from charter.errors import TrainingError
 from charter.records import Checkpoint
 from charter.training.shards import in_shards, put_back, whole_state
 
@@ -57,6 +58,14 @@ def test_shards_train_resume_and_save_as_one_process_does(
     for key, value in whole.items():
         torch.testing.assert_close(gathered[key], value, rtol=2e-2, atol=5e-3)
     assert not list((two / name).glob("steps-*"))
+
+
+def test_sampling_from_shards_is_refused_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(TrainingError, match="cannot sample from weights in shards"):
+        JOBS["JOBS"]["grpo"](Checkpoint("/nowhere"), tmp_path, JOBS["settings"](), JOBS["silent"])
 
 
 def test_whole_weights_are_neither_copied_nor_changed() -> None:
