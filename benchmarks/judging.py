@@ -156,6 +156,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     tell("loading the embedded model")
     model, work = hf.load("embedded"), Work.of(options)
     found = {**both_ways(model, work, options.repeats), **read(model, work)}
+    tell(", ".join(f"{name} {value:.4g}" for name, value in found.items()))
     tell(f"labelling {options.comparisons} comparisons for the growth of memory")
     growth = rss_growth(model, options.comparisons)
     first = ("speedup", "matmul_fraction", "pairs_per_second")

@@ -8,9 +8,9 @@ import pytest
 
 from charter import recipe
 from charter.engine import choosing
-from charter.engine.config import EngineConfig
+from charter.engine.config import EngineConfig, named
 from charter.engine.mapping import current, in_process
-from charter.errors import RecipeError, WorkError
+from charter.errors import InputError, RecipeError, WorkError
 
 
 def test_the_name_of_an_engine_stands_for_its_defaults() -> None:
@@ -57,3 +57,26 @@ def test_a_recipe_file_may_name_the_engine(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("format: charter/recipe/1\nname: mine\nengine: ray\n")
     assert recipe.load(file).engine.kind == "ray"
+
+
+def test_a_command_names_an_engine_as_a_recipe_does() -> None:
+    assert named("local", by="--engine") == EngineConfig()
+    assert named("ray", by="--engine") == EngineConfig("ray")
+    block = named("{kind: ray, actors: 4, cpus: 0.1}", by="--engine")
+    assert (block.kind, block.actors, block.cpus) == ("ray", 4, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("slurm", "'--engine'.*'slurm'.*expected local, ray"),
+        ("{kind: ray, actor: 3}", "'--engine'.*`actor`"),
+        ("{kind: ray, min_actors: 3}", "'engine.min_actors'"),
+        ("[1]", "'--engine'"),
+        ("", "'--engine'"),
+        ("{", "--engine:1: not valid YAML"),
+    ],
+)
+def test_an_engine_that_a_command_cannot_name(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        named(text, by="--engine")

@@ -195,3 +195,23 @@ def test_what_is_no_probability_is_no_label(value: float) -> None:
 
     [found] = label(Broken(), [comparison(0, "good", "bad")], [PRINCIPLES])
     assert isinstance(found, Abstention) and found.reason == "not_a_probability"
+
+
+def test_asking_a_judge_for_its_name_does_not_grow_with_what_it_labels() -> None:
+    """The name may be a digest of megabytes: taken anew for each verdict, it cost most of all."""
+
+    class Named(PlantedJudge):
+        asked = 0
+
+        @property
+        def identity(self) -> str:
+            self.asked += 1
+            return "named@1"
+
+    def asked(count: int) -> int:
+        judge, (pairs, _) = Named(), planted(count)
+        found = label(judge, pairs, [PRINCIPLES] * count)
+        assert {verdict.judge for verdict in found} == {"named@1"}
+        return judge.asked
+
+    assert asked(30) == asked(1)

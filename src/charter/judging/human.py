@@ -9,6 +9,7 @@ not under which principle: every principle gets the same answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class HumanJudge:
         for pair in pairs:
             self._add(pair)
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Name, and a digest of every label."""
         return f"human:{self.name}@{digest(self._labels)}"

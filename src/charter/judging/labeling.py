@@ -48,8 +48,9 @@ def label(
     ids = [[id for id, _ in drawn] for drawn in principles]
     both = readings(judge, [*comparisons, *(c.swap() for c in comparisons)], [*ids, *ids])
     given, swapped = both[: len(comparisons)], both[len(comparisons) :]
+    named = judge.identity  # once: it may be a digest of all that the judge is made of
     return [
-        _verdict(judge, comparison, drawn, first, second, before)
+        _verdict(named, comparison, drawn, first, second, before)
         for comparison, drawn, first, second in zip(
             comparisons, principles, given, swapped, strict=True
         )
@@ -101,7 +102,7 @@ def reaggregate(
 
 
 def _verdict(
-    judge: Judge,
+    judge: str,
     comparison: Comparison,
     drawn: Sequence[tuple[str, float]],
     given: Sequence[Outcome],
@@ -120,7 +121,7 @@ def _verdict(
     if not votes:
         return failures[0] if failures else _no_principle(judge, comparison)
     weighed = settled(votes, before)
-    return Verdict(comparison.id, aggregate(weighed), weighed, judge.identity, tokens)
+    return Verdict(comparison.id, aggregate(weighed), weighed, judge, tokens)
 
 
 def _vote(principle: str, weight: float, first: Reading, second: Reading) -> PrincipleVote:
@@ -133,5 +134,5 @@ def _vote(principle: str, weight: float, first: Reading, second: Reading) -> Pri
     return PrincipleVote(principle, first.p, unswap(second.p), weight, members, unread)
 
 
-def _no_principle(judge: Judge, comparison: Comparison) -> Abstention:
-    return Abstention(comparison.id, "no_principle", judge.identity)
+def _no_principle(judge: str, comparison: Comparison) -> Abstention:
+    return Abstention(comparison.id, "no_principle", judge)

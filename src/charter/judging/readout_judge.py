@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class ReadoutJudge:
         self.reader, self.readout, self.temperature = reader, readout, temperature
         self._coefficients = dict(zip(questions, self._read(list(questions.values())), strict=True))
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Name, calibration and digest."""
         calibrated = "" if self.temperature == 1.0 else f"/T={self.temperature:g}"
