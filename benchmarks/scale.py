@@ -141,7 +141,16 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def rss_child(count: int, shard_mb: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         stage_run(Path(folder), count, Stub(0.0), shard_mb)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mb())
+
+
+def peak_mb() -> float:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # `getrusage` would also count what the parent had when it started this process.
+    words = status.read_text().split()
+    return int(words[words.index("VmHWM:") + 1]) / 1024
 
 
 def main() -> None:

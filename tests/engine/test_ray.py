@@ -284,13 +284,13 @@ def test_an_endpoint_that_dies_in_mid_answer_and_comes_back_costs_nothing(
     stage: StageFolder, mapper: RayMapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    with serving(ill=range(5, 13)) as server:
+    with serving(ill=range(5, 9)) as server:
         model, ask = asking(server, stage.path, retries=20)
         with using(mapper):
             go(stage, ask)
         model.close()
     assert answers(stage) == [(item, f"{item}, you say.") for item in items()]
-    assert server.requests == 31 + 8
+    assert server.requests == 31 + 4
     assert set(server.answered.values()) == {1}
 
 

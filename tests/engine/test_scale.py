@@ -47,6 +47,6 @@ def test_the_figures_at_a_tiny_size(tmp_path: Path) -> None:
     found = scale.measure(argparse.Namespace(**sizes), tmp_path)
     assert (found["lost"], found["duplicated"], found["same_bytes"]) == (0, 0, True)
     assert found["worker_killed"]
-    assert 50 < found["rss_10k_mb"] < 5000
+    assert 10 < found["rss_10k_mb"] < 200  # of a process of its own, and not of this one
     assert found["rss_ratio"] == pytest.approx(1.0, abs=0.2)
     assert {"ray_overhead_fraction", "speedup_2_workers", "ray_start_s"} <= set(found)
