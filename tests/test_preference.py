@@ -119,6 +119,17 @@ def test_planted_labels_are_learnt_and_hold_on_prompts_never_seen(
     assert kind.value > unkind.value
 
 
+def test_hard_labels_say_only_which_answer_is_preferred(
+    deps: PreferenceDeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy(monkeypatch)
+    mixed = [labelled(p, "apple", 0.5 if n % 2 else 0.7, True) for n, p in enumerate(PROMPTS)]
+    manifest = preference.run(mixed, msgspec.structs.replace(FEW, labels="hard"), deps=deps)
+    assert {p_a for *_, p_a in spy.trained} == {0.5, 1.0}
+    # What is measured on the pairs held out is the judge's labels as they are.
+    assert manifest.notes["held_out"]["brier"] == pytest.approx(0.02, abs=0.02)
+
+
 FEW = PreferenceConfig(held_out=0.25, train=TrainSettings(batch_size=4, lora_rank=2, epochs=0.25))
 
 

@@ -114,6 +114,23 @@ def test_pairs_teach_the_policy_without_a_reward_model(
     assert not (stage.path / "records.jsonl").exists()
 
 
+@pytest.mark.parametrize(("kind", "aim"), [("soft", 0.9), ("hard", 1.0)])
+def test_pairs_aim_at_probabilities_or_at_the_preferred_answer(
+    start: Checkpoint, stage: StageFolder, monkeypatch: pytest.MonkeyPatch, kind: Any, aim: float
+) -> None:
+    given: list[float] = []
+
+    def train(start: Any, pairs: Any, *_: Any, **__: Any) -> Any:
+        given.extend(pair.p_a for pair in pairs)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(rl, "train_dpo", train)
+    config = msgspec.structs.replace(PAIRS, labels=kind)
+    with pytest.raises(TrainingError, match="enough"):
+        rl.run(labels(3), PROMPTS, config, deps=RlDeps(start, stage, never))
+    assert given == [aim] * 3
+
+
 def test_abstentions_never_become_pairs(start: Checkpoint, stage: StageFolder) -> None:
     mixed = labels(12, abstained=[0, 5, 6, 11])
     manifest = rl.run(mixed, PROMPTS, PAIRS, deps=RlDeps(start, stage, never))

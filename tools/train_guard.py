@@ -8,8 +8,9 @@ prompts of `prompts/`, some of them in attack forms too, and labelled answers of
 is on one side of the split with all that was made of it, so the figures on the card are of prompts
 and answers that were never seen. Nothing under `eval/` is opened.
 
-Activations are kept below the work folder; a killed run goes on where it was. On two cores the
-first run takes one to two hours, a second one minutes.
+An adapter is trained first on most of the rows (`--adapter-share 0` leaves it out), the heads then
+on the others. Activations are kept below the work folder; a killed run goes on where it was. On two
+cores the first run takes one to two hours, a second one minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import msgspec
 from charter.constitution import document
 from charter.constitution.document import Constitution
 from charter.display import progress_bars
-from charter.guard import fitting, loading, synthesis, training_rows
+from charter.guard import adapting, fitting, loading, synthesis, training_rows
 from charter.guard.examples import GuardExample, Label
 from charter.guard.forms.catalogue import PLAIN, forms
 from charter.guard.forms.form import dressed
@@ -39,6 +40,7 @@ from charter.prompts.sets import hh_turns
 from charter.records import Message, Origin, Split, digest
 from charter.seeds import derive
 from charter.store import write_atomic
+from charter.training.settings import TrainSettings
 
 REDTEAM, BENIGN = "prompts/redteam_prompts.jsonl.gz", "prompts/benign_prompts.jsonl.gz"
 NOT_HARMFUL = ("Tailored Financial Advice", "Political Campaigning")
@@ -46,14 +48,16 @@ NOT_HARMFUL = ("Tailored Financial Advice", "Political Campaigning")
 HELD_OUT = 0.15
 """Share of the prompts of `prompts/` kept for the card's figures; of `judge/` it is 0.4."""
 MOST = {
-    ("prompts", True): 4500, ("prompts", False): 350, ("answers", True): 550,
+    ("prompts", True): 4500, ("prompts", False): 500, ("answers", True): 800,
     ("prompts_held_out", True): 700, ("prompts_held_out", False): 120,
-    ("answers_held_out", True): 200,
+    ("answers_held_out", True): 300,
 }  # fmt: skip
-"""Rows at most of one label and source: by part, and whether they are in plain dress. Reading them
-costs half an hour on two cores; twice as many cost twice that."""
-MOST_HARMLESS_FILE = 1400
-"""Ordinary prompts of files at most."""
+"""Rows at most of one label and source: by part, and whether they are in plain dress."""
+TUNING = TrainSettings(
+    learning_rate=3e-4, epochs=1.5, batch_size=16, max_length=256, lora_rank=8, lora_alpha=16,
+    lora_dropout=0.05, lora_last_layers=20,
+)  # fmt: skip
+"""How the adapter is trained."""
 LICENCES = (
     "library of this package (Apache-2.0); HH-RLHF (MIT); CatQA, HarmfulQA, DangerousQA, "
     "Self-Instruct, MT-bench, Arena-Hard, OpenAssistant (Apache-2.0); TYPO, GPTFuzz, "
@@ -178,17 +182,11 @@ def thinned(rows: training_rows.TrainingRows) -> training_rows.TrainingRows:
         for row in sorted(getattr(rows, name), key=lambda row: derive("thinned", row.id)):
             kind = (row.form == PLAIN, row.label, row.source)
             seen[kind] += 1
-            kept += [row] if seen[kind] <= _most(name, *kind) else []
+            kept += [row] if seen[kind] <= MOST[name, kind[0] or name.startswith("answers")] else []
         return tuple(sorted(kept, key=lambda row: row.id))
 
     parts = ("prompts", "answers", "prompts_held_out", "answers_held_out")
     return training_rows.TrainingRows(*map(part, parts))
-
-
-def _most(part: str, plain: bool, label: str, source: str) -> int:
-    if (part, plain, label, source) == ("prompts", True, "harmless", "file"):
-        return MOST_HARMLESS_FILE
-    return MOST[part, plain or part.startswith("answers")]
 
 
 def counts(rows: training_rows.TrainingRows) -> dict[str, int]:
@@ -203,8 +201,9 @@ def card(trained: fitting.Trained, rows: dict[str, int]) -> str:
     lines = [
         "# The default guard",
         "",
-        "Linear heads on the activations of the embedded model (SmolLM2-135M-Instruct), mixed with "
-        "a bag of words, for prompts and for answers as they stream. Made by "
+        "Linear heads on the activations of the embedded model (SmolLM2-135M-Instruct), with an "
+        "adapter if there is one beside this file, mixed with a bag of words, for prompts and for "
+        "answers as they stream. Made by "
         "`python tools/train_guard.py --data DIR`.",
         "",
         f"Data: {LICENCES}.",
@@ -236,6 +235,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("runs/guard-default"))
     parser.add_argument("--out", type=Path, default=loading.DEFAULT)
+    parser.add_argument("--adapter-share", type=float, default=0.75, help="of the rows, for it")
     parser.add_argument("--answer-head", default="mean", choices=list(fitting.ANSWER_HEADS))
     parser.add_argument("--in-forms", type=int, default=800, help="public prompts put into forms")
     parser.add_argument("--forms-each", type=int, default=3, help="forms a library prompt")
@@ -249,20 +249,27 @@ def main() -> None:
     print(json.dumps(counts(rows), indent=1))
     if options.rows_only:
         return
+    learned: tuple[GuardExample, ...] = ()
     settings = fitting.FitSettings(answer_head=options.answer_head)
     about = {"licence": "Apache-2.0", "data": LICENCES, "rows": counts(rows)}
+    adapters: list[Path] = []
     with progress_bars() as progress:
+        if options.adapter_share:
+            parts = adapting.divided(rows, options.adapter_share, options.adapter_share / 2)
+            learned, rows = parts.adapter, parts.heads
+            adapters = [adapting.adapt(learned, "embedded", options.out, TUNING, report=progress)]
         trained = fitting.train(
             rows,
-            hf.load("embedded"),
+            hf.load("embedded", adapters=adapters),
             "embedded",
             options.out,
             cache=options.work / "features",
             settings=settings,
+            learned=learned,
             about=about,
             report=progress,
         )
-    write_atomic(options.out / "README.md", card(trained, counts(rows)).encode())
+    write_atomic(options.out / "README.md", card(trained, about["rows"]).encode())
     for stage, figures in trained.figures.items():
         shown = ("auroc", "auprc", "recall_at_fpr", "at_threshold", "baseline", "by_form")
         print(stage, json.dumps({name: figures[name] for name in shown}, indent=1))

@@ -36,7 +36,7 @@ from charter.records import (
 from charter.seeds import draws
 from charter.store import Manifest, StageFolder
 from charter.training.curves import write_curve
-from charter.training.examples import PairExample
+from charter.training.examples import Labels, PairExample, target
 from charter.training.preference import train_preference
 from charter.training.reward_model import load_reward
 from charter.training.settings import CountOrNone, NotNegative, Share, TrainSettings
@@ -58,6 +58,8 @@ class PreferenceConfig(Record, frozen=True):
     """Share of prompts whose pairs are kept for evaluation."""
     centring: NotNegative = 0.01
     """Weight of the penalty that keeps rewards around zero."""
+    labels: Labels = "soft"
+    """Learn probabilities, or (`hard`) only which answer they prefer."""
     human: str = ""
     """A file of pairs that people labelled, to be learnt from beside the judge's. Those on prompts
     of the evaluation are left out."""
@@ -118,7 +120,7 @@ def run(records: Iterable[Labelled], config: PreferenceConfig, *, deps: Preferen
     judged = _judged(records, config, deps)
     people, left_out = _from_people(config, deps)
     train, held_out = _split([*judged, *people], config.held_out, deps.seed)
-    examples = [one for pair in train for one in _examples(pair, config.weights)]
+    examples = [one for pair in train for one in _examples(pair, config)]
     if not examples:
         raise TrainingError("no labelled pairs to train a preference model on")
     out = deps.folder.path / "checkpoint"
@@ -192,15 +194,15 @@ def _from_people(
     return made, {"held_out_prompt": len(pairs) - len(kept)}
 
 
-def _examples(pair: _Pair, weights: SourceWeights) -> list[PairExample]:
-    comparison, p_a = pair.sourced.comparison, pair.sourced.p_a
-    weight = weights.human if pair.sourced.source == HUMAN else weights.ai
+def _examples(pair: _Pair, config: PreferenceConfig) -> list[PairExample]:
+    comparison, p_a = pair.sourced.comparison, target(pair.sourced.p_a, config.labels)
+    weight = config.weights.human if pair.sourced.source == HUMAN else config.weights.ai
     if not weight:
         return []
     return [
         example(comparison, p_a, weight),
         *(
-            example(_asking(comparison, text), p_vote, weight * share)
+            example(_asking(comparison, text), target(p_vote, config.labels), weight * share)
             for text, p_vote, share in pair.votes
         ),
     ]

@@ -23,7 +23,7 @@ from charter.records import Checkpoint, Labelled, Message, Prompt, Record, Rollo
 from charter.store import Manifest, StageFolder
 from charter.training.best_of_n import train_best_of_n
 from charter.training.curves import write_curve
-from charter.training.examples import PairExample
+from charter.training.examples import Labels, PairExample, target
 from charter.training.loop import Trained
 from charter.training.monitor import Monitor, MonitorRow
 from charter.training.online import TrainedOnline, train_online
@@ -50,6 +50,8 @@ class RlConfig(Record, frozen=True):
     reward: str = PREFERENCE
     """What rewards samples: the `preference` model, or a judge (direct RLAIF): one under `judges:`,
     or a kind of judge that needs no settings, such as `rating`."""
+    labels: Labels = "soft"
+    """`dpo` and `ipo` aim at probabilities, or (`hard`) only at which answer they prefer."""
     length_weight: float = 0.0
     """Added to the reward for each word of an answer; a small negative number keeps it short."""
     train: TrainSettings = TrainSettings()
@@ -143,7 +145,12 @@ def run(
 
 def _from_pairs(labels: Iterable[Labelled], config: RlConfig, deps: RlDeps) -> dict[str, Any]:
     pairs = [
-        PairExample(r.comparison.prompt.messages, r.comparison.a, r.comparison.b, r.label.p_a)
+        PairExample(
+            r.comparison.prompt.messages,
+            r.comparison.a,
+            r.comparison.b,
+            target(r.label.p_a, config.labels),
+        )
         for r in labels
         if isinstance(r.label, Verdict)
     ]

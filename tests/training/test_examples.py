@@ -5,7 +5,7 @@ import pytest
 from charter.errors import DataError
 from charter.models import hf
 from charter.records import Message
-from charter.training.examples import ChatExample, PairExample, Tokeniser, end_of_turn
+from charter.training.examples import ChatExample, PairExample, Tokeniser, end_of_turn, target
 
 ASK = (Message("user", "Tell me a story."),)
 
@@ -55,3 +55,9 @@ def test_an_empty_answer_is_refused_by_place(model):
 def test_a_label_that_is_no_probability_is_refused(model, p_a):
     with pytest.raises(DataError, match=r"pairs\[0\]\.p_a"):
         Tokeniser.of(model, 64).pairs([PairExample(ASK, "good", "bad", p_a)])
+
+
+@pytest.mark.parametrize(("p_a", "hard"), [(0.0, 0.0), (0.49, 0.0), (0.5, 0.5), (0.51, 1.0)])
+def test_a_hard_label_says_which_answer_and_not_how_surely(p_a: float, hard: float) -> None:
+    assert target(p_a, "hard") == hard
+    assert target(p_a, "soft") == p_a

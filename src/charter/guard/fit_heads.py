@@ -42,16 +42,23 @@ class HeadSettings(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Rows to fit on.
+    """Rows to fit a direction on.
 
     Attributes:
         features_NF: activations.
-        texts: for the words.
         labels_N: 1 harmful, 0 harmless.
         groups: base of each row.
     """
 
     features_NF: np.ndarray
+    labels_N: np.ndarray
+    groups: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """The same with texts, to fit a head over words on."""
+
     texts: Sequence[str]
     labels_N: np.ndarray
     groups: Sequence[str]
@@ -75,7 +82,7 @@ def fit_direction(rows: Labelled, strengths: Sequence[float]) -> FittedHead:
     return FittedHead(weights_F, bias, best, crossed[best])
 
 
-def fit_word_head(rows: Labelled, settings: WordsSettings) -> tuple[WordsHead, np.ndarray]:
+def fit_word_head(rows: Worded, settings: WordsSettings) -> tuple[WordsHead, np.ndarray]:
     """A head over words, and its logits of rows left out [N]."""
     fold_N, left_out_N = fold_of(rows.groups, FOLDS), np.zeros(len(rows.texts))
     for fold in np.unique(fold_N):
@@ -236,7 +243,7 @@ def _surprise(logits_N: np.ndarray, labels_N: np.ndarray) -> float:
     return float(losses_N[labels_N == 1].mean() + losses_N[labels_N == 0].mean()) / 2
 
 
-def _words(rows: Labelled, places: Sequence[int], settings: WordsSettings) -> WordsHead:
+def _words(rows: Worded, places: Sequence[int], settings: WordsSettings) -> WordsHead:
     if len(places) < _ENOUGH:  # or else no entry might be left
         settings = replace(settings, rare=1)
     return fit_words([rows.texts[i] for i in places], rows.labels_N[list(places)], settings)

@@ -26,6 +26,7 @@ from charter.guard.fit_heads import (
     Basis,
     HeadSettings,
     Labelled,
+    Worded,
     fit_categories,
     fit_direction,
     fit_mix,
@@ -93,6 +94,16 @@ class _Parts:
             [row.conversation for row in rows], lambda n, of: self.report(doing, n, of)
         )
 
+    def words_head(
+        self, stage: str, rows: Sequence[GuardExample], learned: Sequence[GuardExample]
+    ) -> np.ndarray:
+        """Fit the words' head of a stage on all rows; its logits of `rows`, left out [N]."""
+        every = [*rows, *learned]
+        texts = [readable(row.answer) if row.answer else _spoken(row) for row in every]
+        worded = Worded(texts, _labels(every), _bases(every))
+        self.words[stage], left_out = fit_word_head(worded, self.settings.heads.words)
+        return left_out[: len(rows)]
+
 
 def train(
     rows: TrainingRows,
@@ -102,6 +113,7 @@ def train(
     *,
     cache: Path,
     settings: FitSettings | None = None,
+    learned: Sequence[GuardExample] = (),
     about: dict[str, Any] | None = None,
     report: Report = lambda *_: None,
 ) -> Trained:
@@ -114,6 +126,8 @@ def train(
         out: folder to write.
         cache: folder where activations are kept.
         settings: see `FitSettings`.
+        learned: rows from which the adapter in `out`, with which the model was loaded, has learned;
+            only heads over words learn from them again.
         about: data, licence, limits, for the card.
         report: told of the progress.
 
@@ -123,8 +137,10 @@ def train(
     rows, chosen = rows.check(), settings or FitSettings()
     layers = tuple(range(model.layers, 0, -chosen.layer_step))[::-1]
     parts = _Parts(model, ActivationReader(model, layers, cache), chosen, report)
-    prompt = _fit_prompt(parts, rows.prompts)
-    answer = _fit_answer(parts, prompt, rows.answers) if rows.can_learn_answers else _NO_ANSWER
+    prompt = _fit_prompt(parts, rows.prompts, [row for row in learned if not row.answer])
+    answer = _NO_ANSWER
+    if rows.can_learn_answers:
+        answer = _fit_answer(parts, prompt, rows.answers, [row for row in learned if row.answer])
     heads = ReadoutHeads(
         *prompt.arrays(parts.reader.width), answer.weights(parts.reader.width), answer.bias, layers
     )
@@ -144,7 +160,7 @@ def train(
     thresholds, figures = held_out.thresholds_and_figures(classifier, rows, chosen.window)
     card = ReadoutCard(
         name, model.identity, layers, reading, thresholds=thresholds, window=chosen.window,
-        about={**(about or {}), "held_out": figures},
+        adapter=bool(learned), about={**(about or {}), "held_out": figures},
     )  # fmt: skip
     guard_file.write(out, card)  # last: a folder without it is no guard
     counts = {key: len(getattr(rows, key)) for key in ("prompts", "answers")}
@@ -181,12 +197,14 @@ _NO_ANSWER = _Answer(None, 0.0, Mix(0.0, 0.0, 0.0, -30.0), Smoothing())
 """Of a guard that never learned what a harmful answer is: nothing is ever blocked there."""
 
 
-def _fit_prompt(parts: _Parts, rows: Sequence[GuardExample]) -> _Prompt:
+def _fit_prompt(
+    parts: _Parts, rows: Sequence[GuardExample], learned: Sequence[GuardExample]
+) -> _Prompt:
     features = parts.prompts(rows, "reading prompts")
-    labelled = Labelled(features, [_spoken(row) for row in rows], _labels(rows), _bases(rows))
+    labelled = Labelled(features, _labels(rows), _bases(rows))
     parts.report("fitting prompts", 0, 1)
     head = fit_direction(labelled, parts.settings.heads.strengths)
-    parts.words["prompt"], words_N = fit_word_head(labelled, parts.settings.heads.words)
+    words_N = parts.words_head("prompt", rows, learned)
     mix = fit_mix(head.left_out_N, words_N, labelled.labels_N)
     for row, a, w in zip(rows, head.left_out_N, words_N, strict=True):
         parts.left_out[digest(row.conversation)] = mix.logit(float(a), float(w))
@@ -204,13 +222,15 @@ def _fit_prompt(parts: _Parts, rows: Sequence[GuardExample]) -> _Prompt:
     return _Prompt(weights, bias, mix, categories if len(categories) >= 2 else ())
 
 
-def _fit_answer(parts: _Parts, prompt: _Prompt, rows: Sequence[GuardExample]) -> _Answer:
+def _fit_answer(
+    parts: _Parts, prompt: _Prompt, rows: Sequence[GuardExample], learned: Sequence[GuardExample]
+) -> _Answer:
     kind, exchanges = parts.settings.answer_head, [(r.conversation, r.answer) for r in rows]
     features = parts.reader.answers(exchanges, lambda n, of: parts.report("reading answers", n, of))
-    texts, labels_N = [readable(row.answer) for row in rows], _labels(rows)
-    labelled = Labelled(features, texts, labels_N, _bases(rows))
+    labels_N = _labels(rows)
+    labelled = Labelled(features, labels_N, _bases(rows))
     parts.report("fitting answers", 0, 1)
-    parts.words["answer"], words_N = fit_word_head(labelled, parts.settings.heads.words)
+    words_N = parts.words_head("answer", rows, learned)
     if kind == "mean":
         head = fit_direction(labelled, parts.settings.heads.strengths)
         weights_F, bias, logits_N = head.weights_F, head.bias, head.left_out_N

@@ -1,8 +1,9 @@
-"""The kind `readout`: linear heads on a model that stays as it is. Its folder, saved and loaded.
+"""The kind `readout`: linear heads on a model's activations. Its folder, saved and loaded.
 
     DIR/
     ├── guard.json            card: model, layers, mixture, thresholds, figures
     ├── heads.safetensors
+    ├── adapter/              merged into the model that is read, where there is one
     └── words-prompt/ words-answer/     heads over words: part of the score, and the baseline
 
 Owns the card. Knows neither fitting nor thresholds.
@@ -26,7 +27,7 @@ from charter.models.hf import HFModel
 from charter.readout.words import WordsHead, has_words, load_words
 from charter.records import digest
 
-KIND, STAGES = "readout", ("prompt", "answer")
+KIND, STAGES, ADAPTER = "readout", ("prompt", "answer"), "adapter"
 
 
 class ReadoutCard(msgspec.Struct, frozen=True):
@@ -41,6 +42,8 @@ class ReadoutCard(msgspec.Struct, frozen=True):
     kind: str = KIND
     thresholds: Thresholds = Thresholds()
     window: int | None = None
+    adapter: bool = False
+    """Whether the model is read with the adapter beside this file."""
     about: dict[str, Any] = {}
     """Data, licence, figures, limits."""
 
@@ -53,7 +56,7 @@ def load(folder: Path) -> TokenClassifier:
         ModelError: the model is missing, or is not the one that the heads were fitted on.
     """
     card = guard_file.read(folder, ReadoutCard)
-    model = model_of(card.model)
+    model = model_of(card.model, *([str(folder / ADAPTER)] if card.adapter else []))
     if model.identity != card.revision:
         raise ModelError(
             f"the guard in {folder} was fitted on {card.revision}, and {card.model!r} is "
@@ -72,6 +75,6 @@ def word_heads(folder: Path) -> dict[str, WordsHead]:
 
 
 @lru_cache(maxsize=2)
-def model_of(name: str) -> HFModel:
-    """The model of that name; guards that read the same one share it."""
-    return hf.load(name)
+def model_of(name: str, *adapters: str) -> HFModel:
+    """The model of that name, with adapters merged; guards that read the same one share it."""
+    return hf.load(name, adapters=adapters)

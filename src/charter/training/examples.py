@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from charter.errors import DataError, ModelError
 from charter.models.hf import HFModel
 from charter.records import Message
 
 _MARKER = "\u241f"
+
+Labels = Literal["soft", "hard"]
+"""Whether training aims at probabilities or at the answer they prefer; see `target`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,14 @@ class PairExample:
     b: str
     p_a: float
     weight: float = 1.0
+
+
+def target(p_a: float, labels: Labels) -> float:
+    """What is learnt from a label: the probability itself, or only which answer it prefers.
+
+    Hard labels are what most pipelines train on, here to compare with. A tie stays ½.
+    """
+    return p_a if labels == "soft" or p_a == 0.5 else float(p_a > 0.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def save_weights(net: PreTrainedModel | PeftModel, out: Path, state: State | Non
         return
     # "auto" would ask the hub about the base model's vocabulary.
     net.save_pretrained(str(out), save_embedding_layers=False, **given)
-    _sort_lists(out / "adapter_config.json")
+    sort_lists(out / "adapter_config.json")
 
 
 def checkpoint_at(out: Path, start: Checkpoint, *, adapter: bool) -> Checkpoint:
@@ -135,7 +135,7 @@ def uses_bf16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
-def _sort_lists(path: Path) -> None:
+def sort_lists(path: Path) -> None:
     """Make an adapter's config the same from run to run, and from machine to machine.
 
     PEFT writes its module names in the order of a hash table, and the folder of the base model,
