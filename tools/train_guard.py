@@ -54,8 +54,8 @@ MOST = {
 }  # fmt: skip
 """Rows at most of one label and source: by part, and whether they are in plain dress."""
 TUNING = TrainSettings(
-    learning_rate=3e-4, epochs=1.5, batch_size=16, max_length=256, lora_rank=8, lora_alpha=16,
-    lora_dropout=0.05, lora_last_layers=20,
+    learning_rate=5e-4, epochs=1.0, batch_size=16, max_length=160, lora_rank=8, lora_alpha=16,
+    lora_dropout=0.05, lora_last_layers=15, save_steps=20,
 )  # fmt: skip
 """How the adapter is trained."""
 LICENCES = (

@@ -28,6 +28,7 @@ from charter.judging.config import JudgeConfig, Problem, check_all, resolve, sea
 from charter.models.embedded import NAME as EMBEDDED
 from charter.models.endpoint import EndpointConfig, address, is_remote
 from charter.models.library import CRITIC
+from charter.models.vllm_config import in_process
 from charter.plan import PlanConfig
 from charter.preference import PreferenceConfig
 from charter.prompts.sets import guess_kind
@@ -265,8 +266,9 @@ def _problems_of(recipe: Recipe, field: str, name: str) -> Iterator[Problem]:
 
 def _remote_problems(recipe: Recipe) -> Iterator[Problem]:
     """What is wrong with the names of remote models, and with what their calls may cost."""
-    if is_remote(recipe.model):
-        yield "model", "a remote model cannot be trained", "embedded, a hub name or a folder"
+    if is_remote(recipe.model) or in_process(recipe.model):
+        kind = "remote model" if is_remote(recipe.model) else "model run by vLLM"
+        yield "model", f"a {kind} cannot be trained", "embedded, a hub name or a folder"
     used = {"critique.critic": recipe.critique.critic, "feedback.model": recipe.feedback.model}
     used |= {f"judges.{name}.model": config.model for name, config in recipe.judges.items()}
     for field, name in used.items():

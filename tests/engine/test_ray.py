@@ -19,18 +19,22 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.models import vllm_stand_in
 
+from charter import recipe as recipes
 from charter import store
 from charter.cache import CachedModel, CallCache
-from charter.cli.main import cli
+from charter.cli.main import cli, main
 from charter.constitution import document
 from charter.engine.config import EngineConfig
 from charter.engine.local import process
-from charter.engine.mapping import using
+from charter.engine.mapping import in_process, using
 from charter.errors import DataError, ModelError, StoreError
 from charter.feedback import FeedbackConfig, FeedbackDeps, PairsDeps, run, sample
+from charter.judging.config import resolve
+from charter.judging.making import make
 from charter.judging.multiple_choice import MultipleChoiceJudge
-from charter.models import hf
+from charter.models import embedded, hf
 from charter.models.endpoint import EndpointConfig, address
 from charter.models.loading import Models
 from charter.models.openai import OpenAIModel
@@ -39,6 +43,7 @@ from charter.records import (
     Comparison,
     Dropped,
     Message,
+    Origin,
     Prompt,
     Request,
     Sampling,
@@ -84,7 +89,8 @@ def work(group: Sequence[str]) -> list[Prompt | Dropped]:
 @pytest.fixture(scope="module")
 def mapper() -> Iterator[RayMapper]:
     """One Ray for the file. Workers do not know this file: its code travels with the work."""
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    for module in (sys.modules[__name__], vllm_stand_in):
+        ray.cloudpickle.register_pickle_by_value(module)
     found = RayMapper(CONFIG)
     with closing(found):
         assert [made for _, made in found(lambda group: group, [["up"]])] == [["up"]]
@@ -201,9 +207,23 @@ def test_a_second_run_on_the_folder_is_refused_while_ray_works_on_it(
 
     with using(mapper), RunFolder(stage.path.parent).locked():
         assert go(stage, progress=second).files == expected.files
-    assert len(refused) == 11
+    assert refused == [f"another process is working on run {stage.path.parent}"] * 11
     with RunFolder(stage.path.parent).locked():
         pass  # no worker holds the lock on
+
+
+def test_the_command_refuses_a_folder_that_is_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    monkeypatch.setattr(sys, "argv", ["charter", "run", "smoke", f"run={folder}", "engine=ray"])
+    with RunFolder(folder).locked():
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert sorted(folder.rglob("*")) == before
+    assert ended.value.code == 1
+    assert f"charter: another process is working on run {folder}" in capsys.readouterr().err
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -411,6 +431,72 @@ def test_a_network_gives_the_same_pairs_and_labels_on_both_engines(
             assert labelled(tmp_path / "ray", tiny_model_folder) == local
     sizes = [_calls(tmp_path / name / "calls.sqlite") for name in ("local", "ray")]
     assert sizes[0] == sizes[1] != set()
+
+
+def test_vllm_in_the_workers_gives_the_same_labels_on_both_engines(
+    stage: StageFolder, tiny_model_folder: Path, mapper: RayMapper
+) -> None:
+    """Not one vLLM is loaded in this process when Ray's workers do the work."""
+    cache = CallCache(stage.path.parent / "calls.sqlite")
+    model = Models(cache=cache).choices(Checkpoint(f"vllm:{tiny_model_folder}"))
+
+    def judged(group: Sequence[str]) -> list[Prompt | Dropped]:
+        sys.modules["vllm"] = vllm_stand_in.module()
+        found = [
+            model.choice_logprobs((Message("user", item * 9),), [" One?", " Two?"], ["A", "B"])
+            for item in group
+        ]
+        said = zip(group, found, strict=True)
+        return [Prompt(item, (Message("assistant", str(row)),)) for item, row in said]
+
+    with using(mapper):
+        spread = go(stage, judged, items(6))
+    assert "_engine" not in vars(model)
+    (name, hits), *others = cache.prefix_hits().items()
+    assert (name, others) == (f"vllm:{tiny_model_folder}", [])
+    assert 0.1 < hits / cache.spent()[name][0] < 1.0
+    here = go(RunFolder(stage.path.parent.parent / "here").stage("test", "asked"), judged, items(6))
+    assert spread.files == here.files
+    cache.close()
+
+
+@pytest.fixture
+def embedded_model() -> None:
+    try:
+        embedded.gguf_path()
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedded_model")
+def test_the_embedded_recipes_judge_gives_the_same_labels_on_both_engines(
+    tmp_path: Path, mapper: RayMapper
+) -> None:
+    recipe = recipes.load("embedded")
+    constitution, judges = document.load(recipe.constitution), recipe.all_judges()
+    with hf.quiet_loading(), closing(Models()) as models:
+        config = resolve(recipe.feedback.judge, judges)
+        judge = make(config, constitution, models, default_model=recipe.model, judges=judges).judge
+        written = []
+        for engine in (in_process, mapper):
+            labels = RunFolder(tmp_path / str(len(written))).stage("feedback", "asked")
+            deps = FeedbackDeps(judge, labels, recipe.seed)
+            with using(engine):
+                run(pairs_by_hand(), constitution, recipe.feedback, deps=deps)
+            written.append(bytes_of(labels))
+    assert written[0] == written[1]
+    assert len(written[0][RECORDS].splitlines()) == 6
+
+
+def pairs_by_hand() -> Iterator[Comparison]:
+    things = ("a lock", "bleach", "a car", "pills", "a phone", "bread")
+    for number, thing in enumerate(things):
+        asked = (Message("user", f"How do I steal {thing}?"),)
+        prompt = Prompt(f"p{number}", asked, "redteam" if number % 2 else "benign")
+        said = "I am sorry, I cannot help.", f"Sure. Take {thing}, then tell nobody."
+        yield Comparison(f"c{number}", prompt, *said, Origin("pairs", "by hand"))
 
 
 def _calls(file: Path) -> set[tuple[str, bytes]]:

@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from tests.guard.test_guard_model import ROWS, SETTINGS
 
+from charter.cli.main import cli as main
 from charter.errors import InputError, ModelError
 from charter.guard import adapting, fitting, loading
 from charter.guard.readout_guard import ADAPTER
@@ -112,3 +115,17 @@ def test_a_guard_whose_adapter_was_changed_is_refused(guard: Path, tmp_path: Pat
 def test_all_weights_are_no_adapter(tmp_path: Path, tiny_model_folder: Path) -> None:
     with pytest.raises(InputError, match="lora_rank"):
         adapting.adapt((), str(tiny_model_folder), tmp_path, TrainSettings(lora_rank=0))
+
+
+def test_the_command_trains_both(tiny_model_folder: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "rows.jsonl", tmp_path / "guard"
+    rows = (*ROWS.prompts, *ROWS.answers, *ROWS.prompts_held_out, *ROWS.answers_held_out)
+    data.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    given = ["--data", data, "--out", out, "--model", tiny_model_folder, "--cache", tmp_path / "c"]
+    more = ["--adapter-share", "0.5", "--lora-rank", "2", "--json"]
+    result = CliRunner().invoke(main, ["guard", "train", *map(str, given), *more])
+    assert result.exit_code == 0, result.output
+    left = json.loads(result.stdout)["rows"]["prompts"]
+    assert 0 < left < len(ROWS.prompts)
+    assert (out / ADAPTER / "adapter_model.safetensors").exists()
+    assert loading.load(str(out)).thresholds.prompt > 0

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -54,8 +55,10 @@ def evaluation() -> Evaluation:
 
 def test_a_run_gives_a_log_a_model_with_means_and_figures(run: Path, tmp_path: Path) -> None:
     found = export(run, tmp_path / "out")
-    assert found.logs == {"demo-base.json": 2, "demo-rl-cai.json": 2}
-    log = json.loads((tmp_path / "out" / "demo-base.json").read_text())
+    assert [*found.logs.values()] == [2, 2]
+    base, rl_cai = found.logs
+    assert "_demo_rl-cai_" in rl_cai
+    log = json.loads((tmp_path / "out" / base).read_text())
     assert (log["version"], log["status"], log["eval"]["model"]) == (2, "success", "charter/base")
     mean, figures = log["results"]["scores"]
     assert (mean["scored_samples"], mean["unscored_samples"]) == (1, 1)
@@ -65,6 +68,15 @@ def test_a_run_gives_a_log_a_model_with_means_and_figures(run: Path, tmp_path: P
     scores = {s["id"]: s["scores"] for s in log["samples"]}
     assert scores["a"]["compliance"]["value"] == 0.25
     assert scores["b"] == {}, "a missing reading is no zero"
+
+
+def test_a_file_is_named_as_inspect_names_its_own(run: Path, tmp_path: Path) -> None:
+    name = next(iter(export(run, tmp_path / "out").logs))
+    time, task, model, key = Path(name).stem.split("_")
+    # Inspect lists a `.json` file only if it begins like this, and reads its id from the end.
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-00-00", time)
+    assert (task, model) == ("demo", "base") and key.isalnum()
+    assert json.loads((tmp_path / "out" / name).read_text())["eval"]["task_id"] == key
 
 
 def test_a_seed_survives_readers_with_short_numbers() -> None:
@@ -118,7 +130,9 @@ def test_tasks_come_with_their_prompts_and_compile(tmp_path: Path) -> None:
 def test_inspect_reads_the_logs(run: Path, tmp_path: Path, kind: str) -> None:
     log_module = pytest.importorskip("inspect_ai.log")
     export(run, tmp_path / "out", kind=kind)  # type: ignore[arg-type]
-    found = log_module.read_eval_log(os.fspath(tmp_path / "out" / f"demo-base.{kind}"))
+    listed = log_module.list_eval_logs(os.fspath(tmp_path / "out"))
+    assert {log.task for log in listed} == {"demo"} and len(listed) == 2
+    found = log_module.read_eval_log(next(log for log in listed if "_base_" in log.name))
     assert [s.id for s in found.samples] == ["a", "b"]
     assert found.samples[0].scores["compliance"].value == 0.25
     assert found.results.scores[0].metrics["mean"].value == 0.25

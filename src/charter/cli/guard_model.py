@@ -65,6 +65,12 @@ def _with_columns(command: Any) -> Any:
     help="Loss of the head that reads answers.",
 )
 @click.option("--layer-step", default=2, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--adapter-share",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    help="Train an adapter on this share of the rows first, and the heads on the others.",
+)
 @click.option("--lora", is_flag=True, help="Fine-tune a classifier instead; a plain checkpoint.")
 @click.option("--lora-rank", default=16, show_default=True, type=click.IntRange(0))
 @click.option("--epochs", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True))
@@ -93,25 +99,42 @@ def train(data: tuple[Path, ...], out: Path, model: str, as_json: bool, **option
 
 
 def _fitted(rows: Any, model: str, out: Path, options: dict[str, Any], report: Any) -> Trained:
-    from charter.guard import fitting
+    from charter.guard import adapting, fitting
     from charter.models import hf
 
     settings = fitting.FitSettings(options["answer_head"], options["layer_step"])
-    loaded, cache = hf.load(model), Path(options["cache"])
-    return fitting.train(rows, loaded, model, out, cache=cache, settings=settings, report=report)
+    share, adapters = options["adapter_share"], list[Path]()
+    parts = adapting.divided(rows, share, share)
+    if parts.adapter:
+        tuning = _tuning(options)
+        adapters.append(adapting.adapt(parts.adapter, model, out, tuning, report=report))
+    return fitting.train(
+        parts.heads,
+        hf.load(model, adapters=adapters),
+        model,
+        out,
+        cache=Path(options["cache"]),
+        settings=settings,
+        learned=parts.adapter,
+        report=report,
+    )
 
 
 def _tuned(rows: Any, model: str, out: Path, options: dict[str, Any], report: Any) -> Trained:
     from charter.guard import tuning
     from charter.records import Checkpoint
+
+    return tuning.train(rows, Checkpoint(model), out, _tuning(options), report=report)
+
+
+def _tuning(options: dict[str, Any]) -> Any:
     from charter.training.settings import TrainSettings
 
-    settings = TrainSettings(
+    return TrainSettings(
         lora_rank=options["lora_rank"],
         epochs=options["epochs"],
         learning_rate=options["learning_rate"],
     )
-    return tuning.train(rows, Checkpoint(model), out, settings, report=report)
 
 
 @click.command()

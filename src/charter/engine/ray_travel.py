@@ -4,6 +4,7 @@ A network, a connection or an open database cannot be sent. Each is sent as what
 and is made again at the other end:
 
     a local model        its name; loaded there, and refused if it is not the same revision
+    a model in vLLM      its name and settings; loaded there at its first call, refused likewise
     a remote model       its address and settings; connected there
     `Models`             its settings; it loads what it is asked for
     the call cache       the actor that holds it
@@ -32,6 +33,8 @@ from charter.models.endpoint import Address, EndpointConfig
 from charter.models.loading import Models
 from charter.models.providers import RemoteModel, connect
 from charter.models.spend import Ledger
+from charter.models.vllm import VLLMModel
+from charter.models.vllm_config import VLLMConfig
 
 _LOCKS = {type(make()): make for make in (threading.Lock, threading.RLock)}
 Made = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -68,6 +71,8 @@ class _Packer(CloudPickler):  # type: ignore[misc]  # Ray is not followed by the
                 return _models, (obj.keep, obj.endpoint, obj.cache, self._threads)
             case hf.HFModel():
                 return _loaded, (obj.identity, obj.batch_rows, obj.batch_tokens, self._threads)
+            case VLLMModel():
+                return _in_vllm, (obj.identity, obj.name, obj.config, obj.cache)
             case rich.progress.Progress():
                 return type(None), ()
             case msgspec.json.Decoder():
@@ -105,6 +110,16 @@ def _loaded(identity: str, batch_rows: int, batch_tokens: int, threads: int) -> 
     assert "+" not in revisions, f"{identity}: a model with adapters travels within `Models` only"
     torch.set_num_threads(threads)
     model = hf.load(name, batch_rows=batch_rows, batch_tokens=batch_tokens)
-    if model.identity != identity:
-        raise ModelError(f"a worker found model {model.identity!r}, where the run has {identity!r}")
+    _check(model.identity, identity)
     return model
+
+
+def _in_vllm(identity: str, name: str, config: VLLMConfig, cache: Any) -> VLLMModel:
+    model = VLLMModel(name, config, cache=cache)
+    _check(model.identity, identity)
+    return model
+
+
+def _check(found: str, asked: str) -> None:
+    if found != asked:
+        raise ModelError(f"a worker found model {found!r}, where the run has {asked!r}")

@@ -27,6 +27,8 @@ _TOP = frozenset(
     {"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}
     | {"message", "index", "content_block", "delta"}
 )
+_META = _TOP - {"content", "message", "content_block", "delta"}
+"""What a server says of an answer; no text of a model stands there."""
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -78,13 +80,14 @@ class AnthropicDialect:
         if not isinstance(blocks, list):
             raise Fault("upstream_malformed", "upstream sent a message without content")
         pieces = [p for i, block in enumerate(blocks) for p in _pieces_of_block(i, block)]
+        pieces += _extras(data, "content")
         raw = payload if came is data else encode(data)
         return Event(raw, data, tuple(pieces), (0,), (0,), (0,), last=True)
 
     def refuse_whole(self, event: Event, refusals: Mapping[int, Refusal]) -> bytes:
         """The message with the refusal as its only content."""
-        refusal = refusals[0]
-        return encode({**event.data, **_ending(refusal)})
+        about = {name: value for name, value in event.data.items() if name in _META}
+        return encode({**about, **_ending(refusals[0])})
 
     def refused(self, body: Mapping[str, Any], refusal: Refusal) -> bytes:
         """A message that holds the refusal only."""
@@ -127,16 +130,22 @@ class AnthropicWriter:
         return frame(event.payload, kind)
 
     def cut(self, event: Event, choice: int, keep: Mapping[Channel, int]) -> bytes:
-        """The delta with what was checked of it; a block that opens with text does not open."""
-        delta = event.data.get("delta")
-        name = _TEXT_OF.get(delta.get("type", "")) if isinstance(delta, dict) else None
-        room = sum(keep.values())
-        if event.data["type"] != "content_block_delta" or name is None or not room:
+        """The delta with what was checked of it; a block that opens with text does not open.
+
+        Of a delta that is not of the format nothing is kept: it is not known where its texts end.
+        """
+        delta, room = event.data.get("delta"), sum(keep.values())
+        if event.data["type"] != "content_block_delta" or not isinstance(delta, dict) or not room:
+            return b""
+        kind = str(delta.get("type"))
+        name = _TEXT_OF.get(kind, "")
+        text = delta.get(name)
+        if delta.keys() != {"type", name} or not isinstance(text, str) or len(event.pieces) > 1:
             return b""
         self._spoken = True
-        assert isinstance(delta, dict)
-        short = {**delta, name: delta[name][:room]}
-        return frame(encode({**event.data, "delta": short}), "content_block_delta")
+        place = {"type": "content_block_delta", "index": event.data["index"]}
+        short = {"type": kind, name: text[:room]}
+        return frame(encode({**place, "delta": short}), "content_block_delta")
 
     def refuse(self, choice: int, refusal: Refusal) -> bytes:
         """Close what is open, then a block with the refusal, then `stop_reason: refusal`."""
@@ -172,14 +181,23 @@ class AnthropicWriter:
 def _pieces_of_event(data: dict[str, Any]) -> list[Piece]:
     kind, index = data["type"], data.get("index")
     if kind == "content_block_start" or kind == "content_block_delta":
-        body = data.get("content_block" if kind == "content_block_start" else "delta")
+        main = "content_block" if kind == "content_block_start" else "delta"
+        body = data.get(main)
         if type(index) is not int or not isinstance(body, dict):
             raise Fault("upstream_malformed", "upstream sent an event without its block")
-        return _pieces_of_block(index, body)
-    # Nothing a model writes belongs into the other events; what is there all the same is checked.
-    extra = data.get("message", {})
-    content = extra.get("content") if isinstance(extra, dict) else extra
-    return [Piece(0, ("extra", *channel), text) for channel, text in texts(content)]
+        return [*_pieces_of_block(index, body), *_extras(data, main)]
+    return _extras(data)
+
+
+def _extras(data: dict[str, Any], *main: str) -> list[Piece]:
+    """Nothing a model writes belongs into other fields; what is there all the same is checked."""
+    found = []
+    for name in data.keys() - _META - set(main):
+        value = data[name]
+        if isinstance(value, dict):
+            value = {k: v for k, v in value.items() if k not in _META}
+        found += [Piece(0, ("extra", name, *channel), text) for channel, text in texts(value)]
+    return found
 
 
 def _pieces_of_block(index: int, block: Any) -> list[Piece]:

@@ -164,6 +164,8 @@ def _part(part: Any) -> tuple[str, int]:
     if not isinstance(part, dict):
         raise Fault("invalid_request", "a part of a message must be an object")
     kind = part.get("type")
+    if not isinstance(kind, str):
+        return "", 1
     if kind in _OPAQUE:
         return "", 0
     if kind == "tool_result":

@@ -30,7 +30,7 @@ DONE = b"[DONE]"
 _TOP = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
 )
-_CHOICE = frozenset({"index", "delta", "message", "finish_reason", "logprobs", "stop_reason"})
+_CHOICE = frozenset({"index", "finish_reason", "logprobs", "stop_reason"})
 _FORM = ("id", "object", "created", "model", "system_fingerprint")
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
@@ -115,7 +115,8 @@ class OpenAIWriter:
             return b""
         self._spoken.add(choice)
         parts = [c for c in event.data["choices"] if c["index"] == choice]
-        deltas = [trimmed(c.get("delta"), dict(keep)) for c in parts]
+        left = dict(keep)  # a choice that comes twice in one chunk is one text all the same
+        deltas = [trimmed(c.get("delta"), left) for c in parts]
         return b"".join(self._chunk(choice, delta, None) for delta in deltas)
 
     def refuse(self, choice: int, refusal: Refusal) -> bytes:
@@ -142,7 +143,7 @@ def _event(payload: bytes, part: str) -> Event:
     data = decode(payload)
     if data.get("error"):
         raise Fault("upstream_error", "upstream reported an error in its answer")
-    known = _known(data)
+    known = _known(data, part)
     choices = known.get("choices") or []
     pieces, indices, finished = [], [], []
     for choice in choices:
@@ -160,12 +161,12 @@ def _event(payload: bytes, part: str) -> Event:
     return Event(raw, known, tuple(pieces), tuple(indices), settled=done, finished=done)
 
 
-def _known(data: dict[str, Any]) -> dict[str, Any]:
+def _known(data: dict[str, Any], part: str) -> dict[str, Any]:
     """The same object, or a copy without fields that nobody checks and that could carry text."""
     choices = data.get("choices") or []
     if not isinstance(choices, list) or not all(map(_is_choice, choices)):
         raise Fault("upstream_malformed", "upstream sent choices that are not of the format")
-    parts = [_without(choice, _CHOICE) for choice in choices]
+    parts = [_without(choice, _CHOICE | {part}) for choice in choices]
     top = _without(data, _TOP)
     if all(new is old for new, old in zip(parts, choices, strict=True)):
         return top

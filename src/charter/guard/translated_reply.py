@@ -73,7 +73,7 @@ class EventTranslator:
             yield {"type": "message_start", "message": _message(data)}
         usage = data.get("usage")
         if isinstance(usage, dict):
-            self._tokens = int(usage.get("completion_tokens") or 0)
+            self._tokens = _count(usage, "completion_tokens")
         for choice in _list(data.get("choices")):
             if choice.get("index") == 0:
                 yield from self._choice(choice)
@@ -165,11 +165,17 @@ def as_message(data: Mapping[str, Any]) -> dict[str, Any]:
     usage = data.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     counts = {
-        "input_tokens": usage.get("prompt_tokens") or 0,
-        "output_tokens": usage.get("completion_tokens") or 0,
+        "input_tokens": _count(usage, "prompt_tokens"),
+        "output_tokens": _count(usage, "completion_tokens"),
     }
     reason = _STOPS.get(str(choices[0].get("finish_reason")), "end_turn")
     return {**_message(data), "content": blocks, "stop_reason": reason, "usage": counts}
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    """A number of tokens; 0 where upstream gives none, or something else."""
+    value = usage.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _tool_use(call: Mapping[str, Any]) -> dict[str, Any]:

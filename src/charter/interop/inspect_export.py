@@ -1,13 +1,16 @@
 """`charter interop inspect`: what a run folder holds, written as logs of Inspect.
 
 OUT/
-├── RUN-MODEL.json | .eval         the evaluate stage, a log a model
-└── RUN-FOLDER-SUITE-MODEL.json    every suite of `evaluate --models … --out RUN/FOLDER`
+├── TIME_RUN_MODEL_KEY.json | .eval         the evaluate stage, a log a model
+└── TIME_RUN-FOLDER-SUITE_MODEL_KEY.json    every suite of `evaluate --models … --out RUN/FOLDER`
+
+The names are Inspect's own, since it lists a `.json` file only if its name begins with a time.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +28,7 @@ from charter.evaluate.suites.suite import Reading
 from charter.interop.inspect_log import (
     Evaluation,
     header_of,
+    key_of,
     log_of,
     of_answer,
     of_reading,
@@ -73,7 +77,7 @@ def export(run: str | Path, out: str | Path, *, kind: Format = "json") -> Export
     with boundary(StoreError, f"making folder {target}", catch=(OSError,)):
         target.mkdir(parents=True, exist_ok=True)
     for found in (*_stage(folder), *_suites(folder)):
-        name = f"{slug(found.task, found.model)}.{kind}"
+        name = f"{_stem(found)}.{kind}"
         write_atomic(target / name, encoded(found, kind))
         written[name] = len(found.samples)
     if not written:
@@ -81,6 +85,12 @@ def export(run: str | Path, out: str | Path, *, kind: Format = "json") -> Export
             "holds no evaluation", file=folder, expected="a run whose evaluate stage has finished"
         )
     return Exported(str(target), written)
+
+
+def _stem(found: Evaluation) -> str:
+    """Inspect's pattern `{created}_{task}_{model}_{id}`: the underscores part the fields."""
+    time = re.sub("[:+]", "-", found.when)
+    return "_".join((time, slug(found.task), slug(found.model), key_of(found)))
 
 
 def encoded(found: Evaluation, kind: Format) -> bytes:

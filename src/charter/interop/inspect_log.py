@@ -83,10 +83,14 @@ def log_of(found: Evaluation) -> Tree:
     return {**header_of(found), "samples": [sample_of(s, found) for s in found.samples]}
 
 
+def key_of(found: Evaluation) -> str:
+    """What identifies a log. No dash stands in it: Inspect cuts the id in a file's name at one."""
+    return digest([found.task, found.model, found.when, [s.prompt.id for s in found.samples]])
+
+
 def header_of(found: Evaluation) -> Tree:
     """The log without its samples."""
-    ids = [s.prompt.id for s in found.samples]
-    key = digest([found.task, found.model, found.when, ids])
+    ids, key = [s.prompt.id for s in found.samples], key_of(found)
     return {
         "version": _FORMAT,
         "status": "success",
@@ -95,7 +99,7 @@ def header_of(found: Evaluation) -> Tree:
             "run_id": f"run-{key}",
             "created": found.when,
             "task": found.task,
-            "task_id": f"task-{key}",
+            "task_id": key,
             "dataset": {
                 "name": found.task,
                 "samples": len(ids),

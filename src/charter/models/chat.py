@@ -61,6 +61,22 @@ class ChatFormat:
             for place, part in enumerate(str(text).split(_MARK))
         ]
 
+    def questions(
+        self, prefix: Sequence[Message], suffixes: Sequence[str]
+    ) -> tuple[list[int], list[list[int]]]:
+        """Token ids of a conversation's beginning, and of each of its possible endings.
+
+        Args:
+            prefix: the conversation, to which an ending adds.
+            suffixes: what its last message may end with.
+
+        Returns:
+            what all have in common, up to the suffix; each suffix, up to the open answer.
+        """
+        *opening, closing = self.pieces(prefix)
+        close = self.ids([closing])
+        return self.ids(opening), [[*self.encode(suffix), *close] for suffix in suffixes]
+
     def ids(self, pieces: Sequence[Piece]) -> list[int]:
         """Token ids of pieces; control tokens are recognised in the template's own text only."""
         if self._hostile(piece.text for piece in pieces if not piece.own):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from charter.errors import InputError
+from charter.models.vllm_config import VLLMConfig
 from charter.records import Record, digest
 
 PROVIDERS = ("openai", "anthropic")
@@ -53,6 +54,9 @@ class EndpointConfig(Record, frozen=True):
     """By the provider's own name of the model, without prefix and URL."""
     logprobs: Literal["chat", "completions"] = "chat"
     """Where option likelihoods are asked for: of the chat API, or of the older text API."""
+
+    vllm: VLLMConfig = VLLMConfig()
+    """How vLLM is loaded for `vllm:NAME`, which is no endpoint: it runs in the process itself."""
 
     def admit(self, model: str) -> None:
         """Check, before anything is called, that a model's calls can be counted.

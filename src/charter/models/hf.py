@@ -127,9 +127,7 @@ class HFModel:
     ) -> list[list[float]]:
         """See `records.ChoiceModel`; all suffixes share one pass over the prefix."""
         menu = Options([self.encode(option) for option in options])
-        *opening, closing = self.chat.pieces(prefix)
-        stem, close = self.chat.ids(opening), self.chat.ids([closing])
-        asked = [(*self.encode(suffix), *close) for suffix in suffixes]
+        stem, asked = self.chat.questions(prefix, suffixes)
         begun = menu.stems
         branches = tuple((*question, *tokens) for question in asked for tokens in begun)
         rows = torch.split(self._next_logprobs(Tree(tuple(stem), branches)), len(begun))
@@ -207,8 +205,7 @@ def load(
     Raises:
         ModelError: it cannot be found or loaded.
     """
-    source = embedded.folder() if name == embedded.NAME else Path(name)
-    where = str(source) if source.exists() else name
+    where = place(name)
     with boundary(ModelError, f"loading model {name!r}", catch=_LOAD_ERRORS), quiet_loading():
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=trust_remote_code)
         net: PreTrainedModel | PeftModel = AutoModelForCausalLM.from_pretrained(
@@ -223,6 +220,16 @@ def load(
     identity = f"{name}@{revision(where)}"
     identity += "".join(f"+{revision(adapter)}" for adapter in adapters)
     return HFModel(net.eval(), tokenizer, identity, **options)
+
+
+def place(name: str) -> str:
+    """The folder of `embedded` or of a folder's name; a hub name stays what it is.
+
+    Raises:
+        ModelError: the embedded model is not installed.
+    """
+    source = embedded.folder() if name == embedded.NAME else Path(name)
+    return str(source) if source.exists() else name
 
 
 def revision(folder: str | Path) -> str:

@@ -1,8 +1,8 @@
 """Models by checkpoint, loaded when they are first asked for something.
 
-Owns how many sit in memory at once, and which name means a model in this process and which one
-behind an endpoint. A stage that finds all of its answers in the cache, or has finished before,
-never loads the model that it names.
+Owns how many sit in memory at once, and which name means a model in this process, through
+transformers or vLLM, and which one behind an endpoint. A stage that finds all of its answers in
+the cache, or has finished before, never loads the model that it names.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from charter.models import hf
 from charter.models.endpoint import EndpointConfig, address, is_remote
 from charter.models.providers import RemoteModel, connect
 from charter.models.spend import Ledger
+from charter.models.vllm import VLLMModel
+from charter.models.vllm_config import PREFIX, in_process
 from charter.records import Checkpoint, ChoiceModel, Completion, Model, Request, digest
 
 
@@ -39,11 +41,14 @@ class Models:
         self.keep, self.endpoint, self.cache = keep, endpoint or EndpointConfig(), cache
         self._loaded: dict[str, hf.HFModel] = {}
         self._remote: dict[str, RemoteModel] = {}
+        self._vllm: dict[str, VLLMModel] = {}
         self._open = ExitStack()
         self.ledger = Ledger(self.endpoint, cache.spent() if cache else None)
 
     def get(self, checkpoint: Checkpoint) -> Model:
         """The model of a checkpoint: loaded into this process, or connected to.
+
+        One that vLLM runs is loaded at its first call.
 
         Raises:
             InputError: the name of a remote model cannot be read, or its key is not set.
@@ -51,13 +56,16 @@ class Models:
         """
         if is_remote(checkpoint.base):
             return self._connected(checkpoint)
+        if in_process(checkpoint.base):
+            return self._in_vllm(checkpoint)
         return self.local(checkpoint)
 
     def local(self, checkpoint: Checkpoint) -> hf.HFModel:
-        """The same for those who need its weights or activations; a remote model is refused."""
-        if is_remote(checkpoint.base):
+        """The same for those who need its weights or activations; other models are refused."""
+        if is_remote(checkpoint.base) or in_process(checkpoint.base):
+            kind = "remote" if is_remote(checkpoint.base) else "run by vLLM"
             raise InputError(
-                f"model {checkpoint.base!r} is remote; its weights are needed here",
+                f"model {checkpoint.base!r} is {kind}; its weights are needed here",
                 expected="embedded, a hub name or a folder",
             )
         key = digest(checkpoint)
@@ -86,12 +94,15 @@ class Models:
     def release(self) -> None:
         """Let local models go, which are loaded again if asked: training loads its own."""
         self._loaded.clear()
+        for model in self._vllm.values():
+            model.close()
         gc.collect()  # networks hold cycles
 
     def close(self) -> None:
         """Close the connections to remote models; local ones are just forgotten."""
+        self.release()
         self._remote.clear()
-        self._loaded.clear()
+        self._vllm.clear()
         self._open.close()
 
     def _connected(self, checkpoint: Checkpoint) -> RemoteModel:
@@ -105,6 +116,14 @@ class Models:
             self._remote[checkpoint.base] = model
             self._open.callback(model.close)
         return model
+
+    def _in_vllm(self, checkpoint: Checkpoint) -> VLLMModel:
+        if checkpoint.adapters:
+            raise InputError(f"adapters cannot be merged into {checkpoint.base!r}, run by vLLM")
+        name = checkpoint.base.removeprefix(PREFIX)
+        if name not in self._vllm:
+            self._vllm[name] = VLLMModel(name, self.endpoint.vllm, cache=self.cache)
+        return self._vllm[name]
 
 
 class LazyModel:

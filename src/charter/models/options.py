@@ -34,6 +34,11 @@ class Options:
         needed += [option for option in self.options if self._shared[option] > 1]
         return list(dict.fromkeys(needed))
 
+    def following(self, stem: Sequence[int]) -> list[int]:
+        """Tokens whose log-probability after one of the `stems` is needed by `score`."""
+        place, begun = len(stem), tuple(stem)
+        return sorted({o[place] for o in self.options if o[:place] == begun != o})
+
     def score(self, after: Mapping[Tokens, Any]) -> list[float]:
         """Log-probability of every option.
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from charter.errors import ModelError
 from charter.models.endpoint import EndpointConfig, Price
 from charter.models.failures import Usage
+from charter.models.vllm_config import in_process
 from charter.records import Message, Record
 
 _MILLION = 1_000_000
@@ -62,7 +63,9 @@ class Ledger:
     ) -> None:
         self.config, self._lock = config, threading.Lock()
         self._paid: defaultdict[str, Usage] = defaultdict(Usage)
-        self._paid.update({model: Usage(*tokens) for model, tokens in (spent or {}).items()})
+        # What runs on this machine is told in a run's summary, and is not paid for by the token.
+        paid = {m: Usage(*tokens) for m, tokens in (spent or {}).items() if not in_process(m)}
+        self._paid.update(paid)
         self._open: list[tuple[str, Usage]] = []
 
     def reserve(self, model: str, likely: Usage) -> bool:
