@@ -216,7 +216,14 @@ def test_another_model_is_fine_with_a_critic_and_a_judge_that_it_can_serve() -> 
 @pytest.mark.parametrize(
     ("body", "line", "field", "problem"),
     [
-        ("model: openai:gpt-x\n", 3, "model", "cannot be trained"),
+        ("model: openai:gpt-x\n", 3, "model", "a remote model cannot be trained"),
+        ("model: vllm:org/model\n", 3, "model", "a model run by vLLM cannot be trained"),
+        (
+            "endpoint:\n  vllm: {gpu_memory_utilization: 2.0}\n",
+            4,
+            "endpoint.vllm.gpu_memory_utilization",
+            "<= 1",
+        ),
         ("feedback:\n  model: openai:m@http://\n", 4, "feedback.model", "cannot read"),
         ("critique:\n  critic: openai:m@http://h?key=x\n", 4, "critique.critic", "query"),
         ("endpoint:\n  concurrency: 0\n", 4, "endpoint.concurrency", ">= 1"),

@@ -17,8 +17,9 @@ import msgspec
 from charter.constitution.document import Constitution
 from charter.engine.local import Progress, chunks, silent
 from charter.errors import DataError, StoreError, boundary
-from charter.evaluate.audit import Audit, audit, parted
+from charter.evaluate.audit import Audit, audit
 from charter.evaluate.audit_page import render
+from charter.evaluate.gaps import parted
 from charter.judging.config import resolve
 from charter.judging.making import make
 from charter.judging.paraphrase import STYLES, paraphrase_id, with_paraphrases

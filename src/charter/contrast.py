@@ -22,9 +22,9 @@ from charter.evaluate.measure import HARM, harmful_compliance
 from charter.evaluate.table import TOKENS, ScoreTable, tabulate
 from charter.records import Answer, Record
 from charter.report.contrast_page import write_contrast
-from charter.report.contrasting import Paired
 from charter.report.differing import key_of
 from charter.report.files import RunFiles
+from charter.report.paired import Paired
 from charter.seeds import derive
 from charter.statistics.multiple import family
 from charter.statistics.paired import mcnemar, paired_difference, permutation

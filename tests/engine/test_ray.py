@@ -38,6 +38,7 @@ from charter.models import embedded, hf
 from charter.models.endpoint import EndpointConfig, address
 from charter.models.loading import Models
 from charter.models.openai import OpenAIModel
+from charter.models.vllm_config import VLLMConfig
 from charter.records import (
     Checkpoint,
     Comparison,
@@ -67,7 +68,8 @@ for name, seconds in PATIENCE.items():
     os.environ.setdefault(name, seconds)
 ray = pytest.importorskip("ray", reason="the ray extra is not installed")
 
-from charter.engine.ray import RayMapper  # noqa: E402 - only where Ray is
+from charter.engine import ray_travel  # noqa: E402 - only where Ray is
+from charter.engine.ray import RayMapper  # noqa: E402
 
 CONFIG = EngineConfig("ray", actors=2, min_actors=2, cpus=0.5, ahead=4, object_store_mb=80)
 CHUNK = 3
@@ -458,6 +460,14 @@ def test_vllm_in_the_workers_gives_the_same_labels_on_both_engines(
     here = go(RunFolder(stage.path.parent.parent / "here").stage("test", "asked"), judged, items(6))
     assert spread.files == here.files
     cache.close()
+
+
+def test_a_worker_refuses_other_weights_than_the_runs(tiny_model_folder: Path) -> None:
+    name = str(tiny_model_folder)
+    identity = Models().get(Checkpoint(f"vllm:{name}")).identity
+    assert ray_travel._in_vllm(identity, name, VLLMConfig(), None).identity == identity
+    with pytest.raises(ModelError, match="a worker found model"):
+        ray_travel._in_vllm(f"vllm:{name}@0", name, VLLMConfig(), None)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from charter.constitution.document import Categories, Category, Constitution, load
 from charter.errors import DataError
-from charter.evaluate.audit import audit, parted
+from charter.evaluate.audit import audit
 from charter.evaluate.audit_page import render
+from charter.evaluate.gaps import parted
 from charter.records import (
     Abstention,
     Answer,

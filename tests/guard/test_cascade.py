@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from charter.cli.guard import group
 from charter.errors import DataError
 from charter.guard.cascade import CascadeClassifier, cost_curve, logit
 from charter.guard.inprocess import Exchange, Guard
@@ -103,3 +105,30 @@ def test_a_cascade_that_cannot_work_is_refused(tmp_path: Path, change: dict[str,
     (tmp_path / "guard.json").write_text(json.dumps(said))
     with pytest.raises(DataError, match=r"guard\.json"):
         Guard.load(str(tmp_path))
+
+
+def test_the_command_joins_two_guards(tmp_path: Path) -> None:
+    words(tmp_path / "one", "bread")
+    words(tmp_path / "two", "bomb")
+    out = tmp_path / "both"
+    asked = ["cascade", "--first", str(tmp_path / "one"), "--second", str(tmp_path / "two")]
+    done = CliRunner().invoke(group, [*asked, "--out", str(out), "--weight", "0", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["guard"] == str(out)
+    for name in ("one", "two"):  # the new folder needs neither of them
+        (tmp_path / name).rename(tmp_path / f"{name}-moved")
+    guard = Guard.load(str(out.rename(tmp_path / "elsewhere")))
+    # Only a text that the first flags is looked at by the second, which then decides.
+    said = {"a bomb": "allow", "bread": "allow", "bread and a bomb": "block"}
+    found = {text: guard.check(Exchange((Message("user", text),))).action for text in said}
+    assert found == said
+
+
+def test_a_cascade_does_not_replace_a_folder(tmp_path: Path) -> None:
+    words(tmp_path / "one", "bread")
+    one = str(tmp_path / "one")
+    asked = ["cascade", "--first", one, "--second", one, "--out", one]
+    assert "exists" in str(CliRunner().invoke(group, asked).exception)
+    missing = [*asked[:4], str(tmp_path / "none"), "--out", str(tmp_path / "new")]
+    assert "holds no guard" in str(CliRunner().invoke(group, missing).exception)
+    assert not (tmp_path / "new").exists()

@@ -324,17 +324,96 @@ def test_a_client_that_goes_before_the_first_byte_holds_nothing_for_long(
     assert line.idle() and line.records()[0].outcome == "upstream_timeout"
 
 
+BAD = "see BOMBWORD now"
+ODDITIES: dict[str, tuple[str, bool, dict[str, Any]]] = {
+    "a choice twice in one chunk": (
+        "openai",
+        True,
+        {"choices": [{"index": 0, "delta": {"content": t}} for t in (SAFE, BAD)]},
+    ),
+    "a message in a stream": ("openai", True, {"choices": [{"index": 0, "message": BAD}]}),
+    "a delta in a whole answer": (
+        "openai",
+        False,
+        {"choices": [{"index": 0, "message": {"content": SAFE}, "delta": {"content": BAD}}]},
+    ),
+    "a delta in a whole message": ("anthropic", False, {"content": [], "delta": {"text": BAD}}),
+    "a block beside a delta": (
+        "anthropic",
+        True,
+        {"type": "content_block_delta", "index": 0, "delta": {}, "content_block": {"text": BAD}},
+    ),
+    "two texts in a delta": (
+        "anthropic",
+        True,
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": SAFE, "thinking": BAD},
+        },
+    ),
+    "a type that is no text": (
+        "anthropic",
+        True,
+        {"type": "content_block_delta", "index": 0, "delta": {"type": {}, "text": SAFE + BAD}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODDITIES)
+def test_text_in_odd_places_is_checked_or_left_out(
+    line: Line, wire: SimpleNamespace, name: str
+) -> None:
+    dialect, streamed, event = ODDITIES[name]
+    said = json.dumps(event).encode()
+    line.upstream.chunks = [b"data: %s\n\n" % said if streamed else said]
+    client = asyncio.run(Client(request(streamed)).run(line.app, PATHS[dialect]))
+    assert wire.word.encode() not in client.got and b"guard failed" not in client.got
+    assert client.status in (200, 502)
+
+
 WRITTEN = ("content", "text", "arguments", "partial_json", "input")
 META = ("usage", "id", "model", "type", "index", "finish_reason", "stop_reason", "logprobs")
 """What a server says of an answer passes; and log-probabilities have a test of their own."""
 NAMES = st.sampled_from(
-    ["choices", "index", "delta", "message", "content", "text", "type", "tool_calls", "function"]
-    + ["finish_reason", "logprobs", "usage", "error", "content_block", "id", "arguments", "name"]
-    + ["completion_tokens", "model", "stop_reason", "partial_json", "input"]
+    [
+        "choices",
+        "index",
+        "delta",
+        "message",
+        "content",
+        "text",
+        "type",
+        "tool_calls",
+        "function",
+        "finish_reason",
+        "logprobs",
+        "usage",
+        "error",
+        "content_block",
+        "id",
+        "arguments",
+        "name",
+        "completion_tokens",
+        "model",
+        "stop_reason",
+        "partial_json",
+        "input",
+    ]
 )
 KINDS = st.sampled_from(
-    ["content_block_start", "content_block_delta", "text_delta", "message_start", "text"]
-    + ["message_delta", "message_stop", "input_json_delta", "tool_use", "stop"]
+    [
+        "content_block_start",
+        "content_block_delta",
+        "text_delta",
+        "message_start",
+        "text",
+        "message_delta",
+        "message_stop",
+        "input_json_delta",
+        "tool_use",
+        "stop",
+    ]
 )
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.floats(allow_nan=False) | KINDS,

@@ -19,7 +19,7 @@ from charter.report.charts import (
     reliability_plot,
     running_mean,
 )
-from charter.report.svg import Scale, tag, ticks
+from charter.report.svg import Scale, margin_for, tag, tick_texts, ticks
 from charter.statistics import wilson
 
 
@@ -43,6 +43,26 @@ def test_scale_maps_ends_and_middle_and_keeps_inside() -> None:
 )
 def test_ticks_are_round_and_inside(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.0001, 0.0002], ["0", "1e\u22124", "2e\u22124"]),
+        ([-0.00012, 0.0], ["\u22121.2e\u22124", "0"]),
+        ([0.0005, 0.001], ["0.0005", "0.001"]),  # one axis, one way of writing
+        ([0.692, 0.694], ["0.692", "0.694"]),
+    ],
+)
+def test_labels_of_an_axis_are_written_alike(values: list[float], expected: list[str]) -> None:
+    assert tick_texts(values) == expected
+
+
+def test_longer_labels_move_the_axis_so_that_its_title_stays_free() -> None:
+    short, long = (line_chart([(0, 0), (1, high)], "step", "y") for high in (1, 123_456))
+    places = [float(_find(svg, "line", "baseline")[0]["x1"]) for svg in (short, long)]
+    assert places == pytest.approx([margin_for((0, 1)), margin_for((0, 123_456))], abs=0.01)
+    assert places[1] > places[0]
 
 
 def test_strings_are_escaped_in_text_and_in_attributes() -> None:

@@ -11,8 +11,8 @@ import pytest
 from charter.contrast import compare, differences, labelled
 from charter.errors import InputError
 from charter.records import Answer, Message, Origin, Prompt
-from charter.report.contrasting import recipe_differences, scorers_differ
 from charter.report.files import RunFiles
+from charter.report.settings import recipe_differences, scorers_differ
 from charter.store import RunFolder
 
 HOSTILE = "<script>alert(1)</script>"

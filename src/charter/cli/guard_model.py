@@ -1,4 +1,4 @@
-"""`charter guard train | calibrate | evaluate`: the classifier behind a guard."""
+"""`charter guard train | calibrate | evaluate | cascade`: the classifier behind a guard."""
 
 from __future__ import annotations
 
@@ -224,6 +224,34 @@ def evaluate(
     say(found.as_json(), as_json, _evaluated_text(found))
 
 
+@click.command()
+@click.option("--first", required=True, metavar="DIR", help="Cheap guard: it reads everything.")
+@click.option("--second", required=True, metavar="DIR", help="Dear one: reads what that flags.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--escalate", default=0.1, show_default=True, type=click.FloatRange(0, 1))
+@click.option("--weight", default=0.55, show_default=True, type=click.FloatRange(0, 1))
+@as_json_option
+def cascade(
+    first: str, second: str, out: Path, escalate: float, weight: float, as_json: bool
+) -> None:
+    """Join two guards: the second is asked from a score of the first on, and both are averaged.
+
+    Both are copied into the new folder; `default` is the shipped one. It blocks from one half on
+    until `calibrate` has set its thresholds.
+    """
+    import msgspec
+
+    from charter.guard import cascade as joining
+    from charter.guard.folders import folder_of
+
+    card = joining.make(out, folder_of(first), folder_of(second), escalate, weight)
+    say(
+        {**msgspec.to_builtins(card), "guard": str(out)},
+        as_json,
+        f"First {first}, from {escalate:g} on also {second}.\nGuard: {out}",
+    )
+
+
 def _rows(file: str, columns: dict[str, Any]) -> TestFile:
     from charter.guard import labelled
 
@@ -286,4 +314,4 @@ def _evaluated_text(found: Evaluation) -> str:
     return "\n".join([title, head, *rows])
 
 
-COMMANDS = (train, calibrate, evaluate)
+COMMANDS = (train, calibrate, evaluate, cascade)

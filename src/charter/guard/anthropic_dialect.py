@@ -192,8 +192,9 @@ def _pieces_of_event(data: dict[str, Any]) -> list[Piece]:
 def _extras(data: dict[str, Any], *main: str) -> list[Piece]:
     """Nothing a model writes belongs into other fields; what is there all the same is checked."""
     found = []
-    for name in data.keys() - _META - set(main):
-        value = data[name]
+    for name, value in data.items():
+        if name in _META or name in main:
+            continue
         if isinstance(value, dict):
             value = {k: v for k, v in value.items() if k not in _META}
         found += [Piece(0, ("extra", name, *channel), text) for channel, text in texts(value)]

@@ -9,6 +9,7 @@ answer that was flagged once stays with both. Knows neither guard.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from charter.errors import DataError
+from charter.errors import DataError, InputError, StoreError, boundary
 from charter.guard import guard_file
 from charter.guard.decision import Classifier, Stream, Thresholds
+from charter.guard.guard_file import GuardFile
 from charter.guard.token_classifier import probability
 from charter.records import Message, Record
 
@@ -149,6 +151,32 @@ def cost_curve(
         shares = (up_N[~harmful_N], blocked_N[harmful_N], blocked_N[~harmful_N])
         found.append(CascadePoint(escalate, *(float(part.mean()) for part in shares)))
     return found
+
+
+def make(folder: Path, first: Path, second: Path, escalate: float, weight: float) -> CascadeCard:
+    """Write the folder of a cascade, with copies of its two members inside.
+
+    Args:
+        folder: to write; must not be there yet.
+        first: folder of the cheap guard.
+        second: folder of the dear one.
+        escalate: see `CascadeCard`.
+        weight: see `CascadeCard`.
+
+    Raises:
+        InputError: the folder is there already, or a member is no guard.
+        StoreError: it cannot be written.
+    """
+    if folder.exists():
+        raise InputError(f"{str(folder)!r} exists", field="--out", expected="a new folder")
+    members = {"first": first, "second": second}
+    windows = [guard_file.read(member, GuardFile).window or 0 for member in members.values()]
+    with boundary(StoreError, f"copying guards to {folder}", catch=(OSError, shutil.Error)):
+        for name, member in members.items():
+            shutil.copytree(member, folder / name)
+    card = CascadeCard("first", "second", escalate, weight, window=max(windows) or None)
+    guard_file.write(folder, card)  # last: a folder without it is no guard
+    return card
 
 
 def load(folder: Path, member: Callable[[Path], Classifier]) -> CascadeClassifier:

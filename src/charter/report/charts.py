@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from charter.report.svg import Frame, Scale, padded, percent_text, tag, tick_text
+from charter.report.svg import Frame, Scale, margin_for, padded, percent_text, tag, tick_text
 from charter.statistics import Rate
 
 _NONE = Markup("")
@@ -76,7 +76,8 @@ def plane(points: Sequence[PlanePoint], x_label: str, y_label: str) -> Markup:
     """Points in a plane with interval bars, joined in the order given."""
     xs = [v for p in points for v in (p.x.low, p.x.value, p.x.high)]
     ys = [v for p in points for v in (p.y.low, p.y.value, p.y.high)]
-    frame = Frame.of(padded(xs, 0.12), padded(ys, 0.12), width=520, height=380, left=54)
+    y = padded(ys, 0.12)
+    frame = Frame.of(padded(xs, 0.12), y, width=520, height=380, left=margin_for(y))
     zero = [frame.line(0, frame.y.low, 0, frame.y.high, "zero")] if _inside(frame.x) else []
     zero += [frame.line(frame.x.low, 0, frame.x.high, 0, "zero")] if _inside(frame.y) else []
     path = " ".join(f"{frame.x(p.x.value):.1f},{frame.y(p.y.value):.1f}" for p in points)
@@ -93,7 +94,8 @@ def line_chart(points: Sequence[tuple[float, float]], x_label: str, y_label: str
     if not points:
         return _NONE
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    frame = Frame.of((min(xs), max(max(xs), min(xs) + 1)), padded(ys), height=220, left=54)
+    x, y = (min(xs), max(max(xs), min(xs) + 1)), padded(ys)
+    frame = Frame.of(x, y, height=220, left=margin_for(y))
     if len(points) < _SMOOTH_FROM:
         body = [_polyline(frame, points, "curve"), *(_dot(frame, p) for p in points)]
     else:
@@ -119,7 +121,8 @@ def reliability_plot(bins: Sequence[Bin], x_label: str, y_label: str) -> Markup:
         return _NONE
     start = 0.5 if all(b.mean_p >= 0.5 for b in bins) else 0.0
     floor = min([start, *(math.floor(10 * b.rate.low) / 10 for b in bins)])
-    frame = Frame.of((start, 1.0), (floor, 1.0), left=56)
+    y = (floor, 1.0)
+    frame = Frame.of((start, 1.0), y, left=margin_for(y, percent_text))
     diagonal = frame.line(start, start, 1, 1, "diagonal")
     marks = [_reliability_mark(frame, b, max(x.rate.n for x in bins)) for b in bins]
     axes = frame.axes(x_label, y_label, x_text=percent_text, y_text=percent_text)
@@ -130,7 +133,8 @@ def histogram(counts: Sequence[int], low: float, high: float, label: str) -> Mar
     """Counts in equally wide bins between two numbers."""
     if not any(counts):
         return _NONE
-    frame = Frame.of((low, high), (0.0, 1.05 * max(counts)), width=420, height=260, left=50)
+    y = (0.0, 1.05 * max(counts))
+    frame = Frame.of((low, high), y, left=margin_for(y))
     step = (high - low) / len(counts)
     bars = [_column(frame, low + i * step, step, count) for i, count in enumerate(counts)]
     said = f"{label}: {sum(counts)} in {len(counts)} bins"

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from charter.report.contrasting import (
-    Paired,
-    column,
-    forests,
-    lines,
-    measured,
-    paired_data,
-    paired_lines,
-    recipe_differences,
-    scorers_differ,
-)
 from charter.report.differing import differing
 from charter.report.files import RunFiles
 from charter.report.page import render, save
+from charter.report.paired import Paired, paired_data, paired_lines
+from charter.report.settings import column, recipe_differences, scorers_differ
+from charter.report.side_by_side import forests, lines, measured
 from charter.report.suites import suites
 
 

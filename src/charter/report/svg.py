@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+_TITLE_ROOM, _LETTER = 26.0, 7.6
+_SMALL = 1e-3
+"""Below it, zeros after the point are harder to read than a power of ten."""
+
 
 def tag(element: str, *children: str | Markup, **attributes: object) -> Markup:
     """An element. Strings are escaped, `Markup` is not; `x_y` becomes `x-y`, `class_` `class`."""
@@ -81,8 +85,8 @@ class Frame:
         y_text: Callable[[float], str] | None = None,
     ) -> Markup:
         """Grid lines, tick labels and axis titles."""
-        parts = [self._x_tick(t, (x_text or tick_text)(t)) for t in ticks(self.x.low, self.x.high)]
-        parts += [self._y_tick(t, (y_text or tick_text)(t)) for t in ticks(self.y.low, self.y.high)]
+        parts = [self._x_tick(at, text) for at, text in _marked(self.x.low, self.x.high, x_text)]
+        parts += [self._y_tick(at, text) for at, text in _marked(self.y.low, self.y.high, y_text)]
         left, right, base = self.x.start, self.x.end, self.y.start
         parts.append(tag("line", x1=left, y1=base, x2=right, y2=base, class_="baseline"))
         middle, foot = (self.x.start + self.x.end) / 2, self.height - 6
@@ -125,6 +129,20 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return [i * step for i in range(first, last + 1)]
 
 
+def margin_for(y: tuple[float, float], text: Callable[[float], str] | None = None) -> float:
+    """Room on the left of a frame for the tick labels of `y` and the axis title, in picture units.
+
+    Enough for the larger letters that charts have on a narrow screen.
+    """
+    return _TITLE_ROOM + _LETTER * max(len(shown) for _, shown in _marked(*y, text))
+
+
+def tick_texts(values: list[float]) -> list[str]:
+    """Labels of one axis, all written alike: very small ones by their power of ten."""
+    small = 0 < max(map(abs, values), default=0.0) < _SMALL
+    return [_power_text(v) if small and v else tick_text(v) for v in values]
+
+
 def tick_text(value: float) -> str:
     """A tick label: no more digits than it needs, with a true minus sign."""
     return f"{value:.6g}".replace("-", "\u2212")
@@ -140,6 +158,19 @@ def padded(values: list[float], share: float = 0.08) -> tuple[float, float]:
     low, high = min(values), max(values)
     margin = share * (high - low) or max(abs(low) * share, 0.5)
     return low - margin, high + margin
+
+
+def _marked(
+    low: float, high: float, text: Callable[[float], str] | None
+) -> list[tuple[float, str]]:
+    """Where the ticks of an axis stand, and what is written there."""
+    at = ticks(low, high)
+    return [*zip(at, map(text, at) if text else tick_texts(at), strict=True)]
+
+
+def _power_text(value: float) -> str:
+    digits, power = f"{value:.2e}".split("e")
+    return f"{float(digits):g}e{int(power)}".replace("-", "\u2212")
 
 
 def _short(value: object) -> object:
