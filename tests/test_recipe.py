@@ -64,7 +64,7 @@ def test_an_unknown_key_at_the_top_and_deep_down(write: Write) -> None:
 
 def test_a_key_near_to_nothing_lists_what_there_is(write: Write) -> None:
     error = refused(write("preference:\n  zzz: 1\n"))
-    keys = "held_out, centring, human, human_limit, weights, principles, train"
+    keys = "held_out, centring, labels, human, human_limit, weights, principles, train"
     assert error.expected == f"one of {keys}"
 
 

@@ -83,7 +83,7 @@ def table(
 def differences(
     found: dict[str, dict[str, list[tuple[float, bool, int]]]],
 ) -> list[dict[str, Any]]:
-    """Compliance by critique less that by direct revision, on the prompts of both, a row a round."""
+    """Compliance by critique less that by direct revision, on prompts of both, a row a round."""
     critique, direct = found.get("critique", {}), found.get("direct", {})
     both = sorted(critique.keys() & direct.keys())
     rounds = len(critique[both[0]]) if both else 0
