@@ -10,7 +10,7 @@ import psutil
 import torch
 from torch import nn
 
-from charter.models.frozen import freeze
+from charter.models.frozen import pack
 
 
 def matmul_rate(size: int = 1536, repeats: int = 10) -> float:
@@ -26,7 +26,7 @@ def matmul_rate(size: int = 1536, repeats: int = 10) -> float:
 def frozen_rate(size: int = 1536, repeats: int = 10) -> float:
     """As `matmul_rate`, of the product that a model loaded for inference uses (`models.frozen`)."""
     net = nn.Sequential(nn.Linear(size, size, bias=False).requires_grad_(False))
-    freeze(net, packed=True)
+    pack(net)
     rows = torch.randn(size, size)
     with torch.inference_mode():
         net(rows)

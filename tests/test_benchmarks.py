@@ -1,0 +1,35 @@
+"""What the benchmarks measure themselves against works; their figures are nobody's test."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("machine")
+
+
+def test_the_machine_has_rates_and_memory(machine: ModuleType) -> None:
+    assert machine.matmul_rate(32, 2) > 0
+    assert machine.frozen_rate(32, 2) > 0
+    assert machine.rss_mb() > 1
+    assert machine.seconds(lambda: None, 3) >= 0
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.py")))
+def test_each_benchmark_can_be_imported_and_says_how_it_is_called(
+    machine: ModuleType, name: str
+) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    assert name == "machine" or f"python benchmarks/{name}.py" in module.__doc__
+    sys.modules.pop(name)
