@@ -14,7 +14,7 @@ import argparse
 import json
 
 import torch
-from machine import matmul_rate, seconds
+from machine import matmul_rate, seconds, weights
 
 from charter.models import hf
 from charter.models.generation import TokenRequest, sample
@@ -55,13 +55,12 @@ def measure(rows: int, tokens: int, repeats: int) -> dict[str, float]:
     rate = matmul_rate()
     mine_s, theirs_s = seconds(mine, repeats), seconds(theirs, repeats)
     generated = rows * tokens
-    weights = sum(p.numel() for p in model.net.parameters())
     return {
         "speedup": theirs_s / mine_s,
         "tokens_per_second": generated / mine_s,
         "tokens_per_second_transformers": generated / theirs_s,
         "matmul_gflops": rate / 1e9,
-        "matmul_fraction": 2 * weights * generated / mine_s / rate,
+        "matmul_fraction": 2 * weights(model.net) * generated / mine_s / rate,
     }
 
 

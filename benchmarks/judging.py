@@ -28,7 +28,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from machine import frozen_rate, matmul_rate, rss_mb, seconds
+from machine import frozen_rate, matmul_rate, rss_mb, seconds, weights
 
 from charter import feedback
 from charter.constitution import document
@@ -176,7 +176,7 @@ def both_ways(model: hf.HFModel, work: Work, repeats: int) -> dict[str, float]:
 
     plain.logprobs(recorder.prompts[:4], letters)
     rounds = measured(lambda: judge.vote(work.both, work.asked), plain_way, repeats)
-    flops = 2 * weights(model)
+    flops = 2 * weights(model.backbone())
     return {
         "speedup": statistics.median(r.plain_s / r.shared_s for r in rounds),
         "matmul_fraction": statistics.median(
@@ -211,12 +211,6 @@ def measured(
         before, plain_s, after = taken
         rounds.append(Round((before + after) / 2, plain_s, statistics.mean(rates)))
     return rounds
-
-
-def weights(model: hf.HFModel) -> int:
-    """Weights of the blocks: what a token is multiplied with, the head aside."""
-    embeddings = model.net.get_input_embeddings().weight.numel()
-    return sum(p.numel() for p in model.backbone().parameters()) - embeddings
 
 
 def read(model: hf.HFModel, work: Work) -> dict[str, float]:

@@ -35,6 +35,12 @@ def frozen_rate(size: int = 1536, repeats: int = 10) -> float:
     return 2 * size**3 * repeats / taken
 
 
+def weights(net: nn.Module) -> int:
+    """Weights of a network's linear layers, packed ones too; embeddings are none."""
+    sized = (m for m in net.modules() if hasattr(m, "in_features") and hasattr(m, "out_features"))
+    return sum(int(m.in_features) * int(m.out_features) for m in sized)
+
+
 def seconds(work: Callable[[], object], repeats: int) -> float:
     """Median wall time of `work`."""
     times = []

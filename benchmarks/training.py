@@ -35,7 +35,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from machine import matmul_rate
+from machine import matmul_rate, weights
 from peft import LoraConfig
 from transformers import (
     AutoModelForCausalLM,
@@ -235,9 +235,7 @@ def operations(model: hf.HFModel, rank: int) -> float:
 
     Two a weight of the blocks each; embeddings, the head, attention and adapters are left out.
     """
-    body = sum(p.numel() for p in model.backbone().parameters())
-    body -= model.net.get_input_embeddings().weight.numel()
-    return float((4 if rank else 6) * body)
+    return float((4 if rank else 6) * weights(model.backbone()))
 
 
 def _compared(task: str, runs: dict[str, list[dict[str, float]]]) -> dict[str, float]:

@@ -8,6 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from torch import nn
+
+from charter.models.frozen import pack
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -23,6 +26,13 @@ def test_the_machine_has_rates_and_memory(machine: ModuleType) -> None:
     assert machine.frozen_rate(32, 2) > 0
     assert machine.rss_mb() > 1
     assert machine.seconds(lambda: None, 3) >= 0
+
+
+def test_packed_weights_are_counted_too(machine: ModuleType) -> None:
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 6), nn.Linear(6, 2)).requires_grad_(False)
+    assert machine.weights(net) == 4 * 6 + 6 * 2
+    pack(net)
+    assert machine.weights(net) == 4 * 6 + 6 * 2
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.py")))
