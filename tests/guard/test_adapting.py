@@ -77,6 +77,19 @@ def test_the_adapter_is_small_and_fits_a_causal_model(guard: Path, tiny_model_fo
     assert len(changed) == len(weights) // 2
 
 
+def test_an_adapter_of_the_same_rows_is_not_trained_again(
+    guard: Path, parts: adapting.Divided, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(adapting, "tuned", never)
+    name = str(tiny_model_folder)
+    assert adapting.adapt(parts.adapter, name, guard, TUNING) == guard / ADAPTER
+    with pytest.raises(AssertionError, match="trained"):
+        adapting.adapt(parts.adapter[1:], name, guard, TUNING)
+
+
 def test_a_loaded_guard_finds_what_was_planted(guard: Path) -> None:
     card = json.loads((guard / "guard.json").read_text())
     assert card["adapter"] is True

@@ -23,13 +23,16 @@ from charter.guard.readout_guard import ADAPTER
 from charter.guard.training_rows import TrainingRows
 from charter.guard.values import tuned
 from charter.models import hf
-from charter.records import Checkpoint
+from charter.records import Checkpoint, digest
 from charter.seeds import derive
+from charter.store import write_atomic
 from charter.training.policy import sort_lists
 from charter.training.quiet import quiet
 from charter.training.settings import TrainSettings
 
 _WEIGHTS = "adapter_model.safetensors"
+_KEY = "key"
+"""File that says what an adapter was made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def adapt(
     *,
     report: Report = lambda *_: None,
 ) -> Path:
-    """Train an adapter and write it to the guard's folder.
+    """Train an adapter and write it to the guard's folder; one that is there already is kept.
 
     Args:
         examples: to learn from.
@@ -89,10 +92,13 @@ def adapt(
     """
     if settings.lora_rank == 0:
         raise InputError("0 trains all weights", field="lora_rank", expected="a rank from 1 on")
+    folder = out / ADAPTER
     base = hf.load(model, plain=True)
+    key = digest([base.identity, settings, examples])
+    if (folder / _KEY).exists() and (folder / _KEY).read_text() == key:
+        return folder
     net = tuned(examples, base, settings, out, job=Checkpoint(model), report=report).net
     assert isinstance(net, PeftModel)
-    folder = out / ADAPTER
     folder.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(net)
     half = {
@@ -106,4 +112,5 @@ def adapt(
     # As it is loaded: into a language model, whose blocks have the same names.
     replace(config, task_type=TaskType.CAUSAL_LM, modules_to_save=None).save_pretrained(str(folder))
     sort_lists(folder / "adapter_config.json")
+    write_atomic(folder / _KEY, key.encode())
     return folder
