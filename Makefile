@@ -40,8 +40,9 @@ $(READY): $(BIN)/python pyproject.toml constraints.txt
 demo: setup ## Run the whole loop on the embedded model (about twelve minutes on two cores).
 	$(BIN)/charter run $(RECIPE)
 
+# One thread a process: two of them do more than one process of two threads.
 test: setup ## Run the tests.
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 exhaustive: setup ## Run the tests that repeat others with thousands of cases more (many minutes).
 	$(BIN)/python -m pytest -m exhaustive
