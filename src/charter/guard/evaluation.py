@@ -109,9 +109,33 @@ def evaluate(
         baselines: heads over words by stage.
         progress: called with how many rows are scored, and of how many.
     """
-    stage = stage_of(harmful.rows)
     rows = [*harmful.rows, *benign.rows]
-    scores_N = scores(classifier, rows, stage, window, progress)
+    scores_N = scores(classifier, rows, stage_of(harmful.rows), window, progress)
+    return evaluated(
+        classifier.identity, scores_N, thresholds, harmful, benign, baselines=baselines
+    )
+
+
+def evaluated(
+    guard: str,
+    scores_N: np.ndarray,
+    thresholds: Thresholds,
+    harmful: TestFile,
+    benign: TestFile,
+    *,
+    baselines: Mapping[str, WordsHead] | None = None,
+) -> Evaluation:
+    """The same of scores that are there already.
+
+    Args:
+        guard: identity of the classifier.
+        scores_N: of the harmful rows, then of the harmless ones.
+        thresholds: see `evaluate`.
+        harmful: see `evaluate`.
+        benign: see `evaluate`.
+        baselines: see `evaluate`.
+    """
+    stage, rows = stage_of(harmful.rows), [*harmful.rows, *benign.rows]
     labels_N = np.repeat([1, 0], [len(harmful.rows), len(benign.rows)])
     threshold = thresholds.prompt if stage == "prompt" else thresholds.answer
     blocked_N = scores_N >= threshold
@@ -124,7 +148,7 @@ def evaluate(
         return {k: _of_group(caught_A[v], harmless_N, threshold) for k, v in found.items()}
 
     return Evaluation(
-        classifier.identity,
+        guard,
         stage,
         figures(scores_N, labels_N),
         compared,

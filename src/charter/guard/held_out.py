@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from charter.guard import conformal
 from charter.guard.decision import Stage, Thresholds
-from charter.guard.evaluation import evaluate, scores
+from charter.guard.evaluation import evaluated, scores
 from charter.guard.examples import GuardExample, Label
 from charter.guard.labelled import TestFile, TestRow
 from charter.guard.token_classifier import TokenClassifier
@@ -40,10 +41,12 @@ def thresholds_and_figures(
         harmful, harmless = as_tests(examples, "harmful"), as_tests(examples, "harmless")
         if not (harmful.rows and harmless.rows):
             continue
-        first = _threshold(classifier, harmless, stage, window)
+        scores_N = scores(classifier, [*harmful.rows, *harmless.rows], stage, window)
+        first = _threshold(scores_N[len(harmful.rows) :])
         thresholds = replace(thresholds, **{stage: first})
-        baselines = classifier.words
-        found = evaluate(classifier, thresholds, window, harmful, harmless, baselines=baselines)
+        found = evaluated(
+            classifier.identity, scores_N, thresholds, harmful, harmless, baselines=classifier.words
+        )
         figures[stage] = {k: v for k, v in found.as_json().items() if k not in _NOT_KEPT}
     return thresholds, figures
 
@@ -59,8 +62,7 @@ def as_tests(rows: Sequence[GuardExample], label: Label) -> TestFile:
     )
 
 
-def _threshold(classifier: TokenClassifier, harmless: TestFile, stage: Stage, window: int) -> float:
+def _threshold(harmless_N: np.ndarray) -> float:
     """Within the usual budget, or the smallest that so few rows can promise."""
-    found_N = scores(classifier, harmless.rows, stage, window)
-    smallest = 1.001 / (len(found_N) + 1)
-    return conformal.threshold(found_N, min(max(BUDGET, smallest), 0.999)).value
+    smallest = 1.001 / (len(harmless_N) + 1)
+    return conformal.threshold(harmless_N, min(max(BUDGET, smallest), 0.999)).value
