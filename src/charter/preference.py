@@ -36,7 +36,7 @@ from charter.records import (
 from charter.seeds import draws
 from charter.store import Manifest, StageFolder
 from charter.training.curves import write_curve
-from charter.training.examples import Labels, PairExample, target
+from charter.training.examples import Labels, PairExample, pair_example, target
 from charter.training.preference import train_preference
 from charter.training.reward_model import load_reward
 from charter.training.settings import CountOrNone, NotNegative, Share, TrainSettings
@@ -146,11 +146,6 @@ def run(records: Iterable[Labelled], config: PreferenceConfig, *, deps: Preferen
     return deps.folder.finish(time.monotonic() - started, notes)
 
 
-def example(comparison: Comparison, p_a: float, weight: float = 1.0) -> PairExample:
-    """A training pair from a comparison and its soft label."""
-    return PairExample(comparison.prompt.messages, comparison.a, comparison.b, p_a, weight)
-
-
 def evaluate_scorer(scorer: Scorer, pairs: Sequence[SourcedPair]) -> dict[str, Any]:
     """Figures of a scorer against soft labels; see `scorer_figures`."""
     return scorer_figures(scorer, pairs)
@@ -200,16 +195,16 @@ def _examples(pair: _Pair, config: PreferenceConfig) -> list[PairExample]:
     if not weight:
         return []
     return [
-        example(comparison, p_a, weight),
+        pair_example(comparison, p_a, weight),
         *(
-            example(_asking(comparison, text), target(p_vote, config.labels), weight * share)
+            pair_example(_asking(comparison, text), target(p_vote, config.labels), weight * share)
             for text, p_vote, share in pair.votes
         ),
     ]
 
 
 def _plain(pair: _Pair) -> PairExample:
-    return example(pair.sourced.comparison, pair.sourced.p_a)
+    return pair_example(pair.sourced.comparison, pair.sourced.p_a)
 
 
 def _asking(comparison: Comparison, principle: str) -> Comparison:

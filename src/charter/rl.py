@@ -23,7 +23,7 @@ from charter.records import Checkpoint, Labelled, Message, Prompt, Record, Rollo
 from charter.store import Manifest, StageFolder
 from charter.training.best_of_n import train_best_of_n
 from charter.training.curves import write_curve
-from charter.training.examples import Labels, PairExample, target
+from charter.training.examples import Labels, pair_example, target
 from charter.training.loop import Trained
 from charter.training.monitor import Monitor, MonitorRow
 from charter.training.online import TrainedOnline, train_online
@@ -145,12 +145,7 @@ def run(
 
 def _from_pairs(labels: Iterable[Labelled], config: RlConfig, deps: RlDeps) -> dict[str, Any]:
     pairs = [
-        PairExample(
-            r.comparison.prompt.messages,
-            r.comparison.a,
-            r.comparison.b,
-            target(r.label.p_a, config.labels),
-        )
+        pair_example(r.comparison, target(r.label.p_a, config.labels))
         for r in labels
         if isinstance(r.label, Verdict)
     ]

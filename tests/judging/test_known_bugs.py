@@ -17,7 +17,6 @@ from charter.judging.labeling import label
 from charter.judging.multiple_choice import MultipleChoiceJudge
 from charter.judging.rating import Rater, RatingScorer
 from charter.judging.votes import VotesJudge
-from charter.preference import example
 from charter.records import (
     Abstention,
     Comparison,
@@ -28,6 +27,7 @@ from charter.records import (
     Request,
     Verdict,
 )
+from charter.training.examples import pair_example
 
 from .conftest import QUESTIONS, TEXTS, Chooser, comparison, planted, prefers_good
 
@@ -60,7 +60,7 @@ def chosen_is_the_better_one() -> bool:
         for c, v in zip(pairs, found, strict=True)
     ]
     examples = [
-        example(c, v.p_a) for c, v in zip(pairs, found, strict=True) if isinstance(v, Verdict)
+        pair_example(c, v.p_a) for c, v in zip(pairs, found, strict=True) if isinstance(v, Verdict)
     ]
     preferred = [e.a if e.p_a > 0.5 else e.b for e in examples]
     return all(right) and set(preferred) == {"good"}
@@ -87,7 +87,9 @@ def softness_survives() -> bool:
     sure = label(chooses(unsure_of_the_good), pairs, [ASKED] * len(pairs))
     even = all(isinstance(v, Verdict) and v.p_a == pytest.approx(0.5) for v in found)
     targets = [
-        example(c, v.p_a).p_a for c, v in zip(pairs, sure, strict=True) if isinstance(v, Verdict)
+        pair_example(c, v.p_a).p_a
+        for c, v in zip(pairs, sure, strict=True)
+        if isinstance(v, Verdict)
     ]
     wanted = [0.6 if c.a == "good" else 0.4 for c in pairs]
     return even and targets == pytest.approx(wanted)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from charter.errors import DataError, ModelError
 from charter.models.hf import HFModel
-from charter.records import Message
+from charter.records import Comparison, Message
 
 _MARKER = "\u241f"
 
@@ -39,6 +39,11 @@ class PairExample:
     b: str
     p_a: float
     weight: float = 1.0
+
+
+def pair_example(comparison: Comparison, p_a: float, weight: float = 1.0) -> PairExample:
+    """A training pair from a comparison and its soft label."""
+    return PairExample(comparison.prompt.messages, comparison.a, comparison.b, p_a, weight)
 
 
 def target(p_a: float, labels: Labels) -> float:
