@@ -31,6 +31,9 @@ from charter.statistics.bootstrap import bootstrap_mean
 from charter.statistics.paired import paired_difference
 from charter.store import StageFolder
 
+Readings = dict[str, dict[str, list[tuple[float, bool, int]]]]
+"""By arm and prompt: P(compliance), whether it complies, and words, after each round."""
+
 
 def answers(chain: RevisionChain, rounds: int) -> list[str]:
     """The answer that a chain stands at after 0, 1, … rounds."""
@@ -38,12 +41,10 @@ def answers(chain: RevisionChain, rounds: int) -> list[str]:
     return [given[min(number, len(given) - 1)] for number in range(rounds + 1)]
 
 
-def readings(
-    chains: Sequence[RevisionChain], scorer: Scorer
-) -> dict[str, dict[str, list[tuple[float, bool, int]]]]:
-    """By arm and prompt: P(compliance), whether it complies, and words, after each round."""
+def readings(chains: Sequence[RevisionChain], scorer: Scorer) -> Readings:
+    """What the scorer makes of every answer on the way."""
     rounds = max(len(chain.steps) for chain in chains)
-    found: dict[str, dict[str, list[tuple[float, bool, int]]]] = {}
+    found: Readings = {}
     for chain in chains:
         texts = answers(chain, rounds)
         read = list(_probabilities(scorer, chain.prompt, texts))
@@ -62,7 +63,7 @@ def _probabilities(scorer: Scorer, prompt: Prompt, texts: Sequence[str]) -> Iter
 
 
 def table(
-    found: dict[str, dict[str, list[tuple[float, bool, int]]]],
+    found: Readings,
 ) -> dict[str, list[dict[str, Any]]]:
     """By arm, a row a round."""
     tables: dict[str, list[dict[str, Any]]] = {}
@@ -81,7 +82,7 @@ def table(
 
 
 def differences(
-    found: dict[str, dict[str, list[tuple[float, bool, int]]]],
+    found: Readings,
 ) -> list[dict[str, Any]]:
     """Compliance by critique less that by direct revision, on prompts of both, a row a round."""
     critique, direct = found.get("critique", {}), found.get("direct", {})
