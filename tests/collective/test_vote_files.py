@@ -42,7 +42,11 @@ def _without_quick_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vote_files.arrow, "vote_blocks", doubt)
 
 
-@pytest.mark.parametrize("blob", [LOG, gzip.compress(LOG), WIDE, gzip.compress(WIDE)])
+@pytest.mark.parametrize(
+    "blob",
+    [LOG, gzip.compress(LOG), WIDE, gzip.compress(WIDE)],
+    ids=["log", "log packed", "wide", "wide packed"],
+)
 @pytest.mark.parametrize("careful", [False, True])
 def test_both_formats_and_both_readers(
     tmp_path: Path, blob: bytes, careful: bool, monkeypatch: pytest.MonkeyPatch
