@@ -201,7 +201,7 @@ def apart(task: str, side: str, options: argparse.Namespace, folder: str) -> dic
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """All figures."""
-    model = hf.load(options.model)
+    model = hf.load(options.model, plain=True)
     longest = max(map(len, Tokeniser.of(model, sys.maxsize).pairs(pairs(options.examples))))
     if longest > options.max_length:
         raise SystemExit(f"a text has {longest} tokens: --max-length must be at least that")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 
@@ -43,3 +45,27 @@ def test_each_benchmark_can_be_imported_and_says_how_it_is_called(
     assert module.__doc__
     assert name == "machine" or f"python benchmarks/{name}.py" in module.__doc__
     sys.modules.pop(name)
+
+
+def test_the_training_benchmark_runs_to_its_end(
+    machine: ModuleType,
+    tiny_model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    training = importlib.import_module("training")
+
+    def here(task: str, side: str, options: Namespace, folder: str) -> dict[str, float]:
+        given = {**vars(options), "work": f"{task}:{side}", "model": folder}
+        found: dict[str, float] = training.work(Namespace(**given))
+        return found
+
+    monkeypatch.setattr(training, "apart", here)
+    monkeypatch.setattr(training, "matmul_rate", lambda: 1e9)
+    command = ["training.py", "--json", "--examples", "3", "--model", str(tiny_model_folder)]
+    monkeypatch.setattr(sys, "argv", command)
+    training.main()
+    sys.modules.pop("training")
+    found = json.loads(capsys.readouterr().out)
+    assert {"sft_ratio", "pm_ratio", "dpo_ratio", "matmul_fraction", "rss_ratio"} <= set(found)
+    assert all(value > 0 for value in found.values())

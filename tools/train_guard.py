@@ -8,6 +8,10 @@ prompts of `prompts/`, some of them in attack forms too, and labelled answers of
 is on one side of the split with all that was made of it, so the figures on the card are of prompts
 and answers that were never seen. Nothing under `eval/` is opened.
 
+Many first turns of red-team dialogues ask for nothing harmful, though all were labelled so. They
+were read one by one; `redteam_labels.txt` says, by digest, which are harmless (they are rows
+of that label then) and which are neither (they are left out).
+
 An adapter is trained first on most of the rows (`--adapter-share 0` leaves it out), the heads then
 on the others. Activations are kept below the work folder; a killed run goes on where it was. On two
 cores the first run takes one to two hours, a second one minutes.
@@ -34,7 +38,7 @@ from charter.guard.forms.catalogue import PLAIN, forms
 from charter.guard.forms.form import dressed
 from charter.guard.material import MaterialDeps
 from charter.guard.slots import MaterialConfig
-from charter.guard.sources import fallback_clauses
+from charter.guard.sources import categories, fallback_clauses, harmful_tasks
 from charter.models import hf
 from charter.prompts.sets import hh_turns
 from charter.records import Message, Origin, Split, digest
@@ -45,16 +49,18 @@ from charter.training.settings import TrainSettings
 REDTEAM, BENIGN = "prompts/redteam_prompts.jsonl.gz", "prompts/benign_prompts.jsonl.gz"
 NOT_HARMFUL = ("Tailored Financial Advice", "Political Campaigning")
 """Parts of CatQA that break a provider's policy and harm nobody: retirement plans, lobbying."""
+CORRECTIONS = Path(__file__).with_name("redteam_labels.txt")
+"""Digest of a prompt's text, and `harmless` or `unclear`: what a reader made of it."""
 HELD_OUT = 0.15
 """Share of the prompts of `prompts/` kept for the card's figures; of `judge/` it is 0.4."""
 MOST = {
-    ("prompts", True): 4500, ("prompts", False): 500, ("answers", True): 800,
+    ("prompts", True): 4500, ("prompts", False): 800, ("answers", True): 800,
     ("prompts_held_out", True): 250, ("prompts_held_out", False): 60,
     ("answers_held_out", True): 120,
 }  # fmt: skip
 """Rows at most of one label and source: by part, and whether they are in plain dress."""
 TUNING = TrainSettings(
-    learning_rate=5e-4, epochs=1.0, batch_size=16, max_length=160, lora_rank=8, lora_alpha=16,
+    learning_rate=5e-4, epochs=1.0, batch_size=16, max_length=256, lora_rank=16, lora_alpha=32,
     lora_dropout=0.05, lora_last_layers=15, save_steps=20,
 )  # fmt: skip
 """How the adapter is trained."""
@@ -76,13 +82,16 @@ class Rows:
     def __init__(self, data: Path, constitution: Constitution) -> None:
         self.data = data
         labels: tuple[Label, ...] = ("harmful", "harmless")
+        self.categories = categories(constitution)
         self.clauses = {label: fallback_clauses(constitution, label) for label in labels}
 
     def everything(self, in_forms: int) -> Iterator[GuardExample]:
         """All rows: prompts, prompts in forms, answers."""
-        harmful, harmless = list(self.redteam()), list(self.benign())
-        yield from harmful
-        yield from harmless
+        plain = [*self.redteam(), *self.benign()]
+        yield from plain
+        harmful, harmless = (
+            [r for r in plain if r.label == label] for label in ("harmful", "harmless")
+        )
         for split in ("train", "eval"):
             sides = [[r for r in part if r.split == split] for part in (harmful, harmless)]
             share = in_forms if split == "train" else in_forms // 5
@@ -90,10 +99,18 @@ class Rows:
         yield from self.answers()
 
     def redteam(self) -> Iterator[GuardExample]:
-        """Red-team prompts, without those that break a provider's policy and harm nobody."""
+        """Red-team prompts with corrected labels, and harmful tasks of no category here.
+
+        Prompts that break a provider's policy and harm nobody are left out.
+        """
+        read = dict(line.split() for line in CORRECTIONS.read_text().splitlines() if line[0] != "#")
         for row in self._read(REDTEAM):
-            if not str(row["category"]).startswith(NOT_HARMFUL):
-                yield self._row(row["prompt"], "", "harmful", HELD_OUT)
+            label = read.get(digest(_folded(row["prompt"])), "harmful")
+            if label != "unclear" and not str(row["category"]).startswith(NOT_HARMFUL):
+                yield self._row(row["prompt"], "", label, HELD_OUT)
+        for given in harmful_tasks():
+            if given.category not in self.categories:
+                yield self._row(given.prompt.messages, "", "harmful", HELD_OUT)
 
     def benign(self) -> Iterator[GuardExample]:
         """Ordinary prompts: questions, essays, code, role-play."""
@@ -145,7 +162,7 @@ class Rows:
         self, prompt: str | tuple[Message, ...], answer: str, label: Label, held_out: float
     ) -> GuardExample:
         turns = (Message("user", prompt.strip()),) if isinstance(prompt, str) else prompt
-        base = f"data-{digest(' '.join(turns[0].content.casefold().split()))}"
+        base = f"data-{digest(_folded(turns[0].content))}"
         split: Split = "eval" if derive("held out", base) % 1000 < 1000 * held_out else "train"
         part = f"answer-{digest(answer)}" if answer else PLAIN
         return GuardExample(
@@ -158,9 +175,15 @@ class Rows:
             yield from map(json.loads, stream)
 
 
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
 def synthesised(constitution: Constitution, out: Path, forms_each: int) -> Path:
     """Rows of the package's libraries; no model is asked."""
-    config = synthesis.SynthesisConfig(MaterialConfig(per_category=200), forms_each=forms_each)
+    config = synthesis.SynthesisConfig(
+        MaterialConfig(per_category=200), pool=3000, forms_each=forms_each
+    )
     deps = MaterialDeps(None, None, constitution.digest, 0)
     print(synthesis.run(constitution, config, out, deps=deps).counts)
     return out
@@ -252,12 +275,13 @@ def main() -> None:
     learned: tuple[GuardExample, ...] = ()
     settings = fitting.FitSettings(answer_head=options.answer_head)
     about = {"licence": "Apache-2.0", "data": LICENCES, "rows": counts(rows)}
-    adapters: list[Path] = []
+    adapters, score_D = list[Path](), None
     with progress_bars() as progress:
         if options.adapter_share:
             parts = adapting.divided(rows, options.adapter_share, options.adapter_share / 2)
             learned, rows = parts.adapter, parts.heads
             adapters = [adapting.adapt(learned, "embedded", options.out, TUNING, report=progress)]
+            score_D = adapting.score_head(adapters[0])
         trained = fitting.train(
             rows,
             hf.load("embedded", adapters=adapters),
@@ -266,6 +290,7 @@ def main() -> None:
             cache=options.work / "features",
             settings=settings,
             learned=learned,
+            score_D=score_D,
             about=about,
             report=progress,
         )

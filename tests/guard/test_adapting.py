@@ -42,6 +42,7 @@ def guard(
         cache=out / "cache",
         settings=SETTINGS,
         learned=parts.adapter,
+        score_D=adapting.score_head(folder),
     )
     return out
 
@@ -66,7 +67,10 @@ def test_no_share_leaves_everything_to_the_heads() -> None:
 def test_the_adapter_is_small_and_fits_a_causal_model(guard: Path, tiny_model_folder: Path) -> None:
     weights = load_file(guard / ADAPTER / "adapter_model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float16}
-    assert all("lora_" in name for name in weights)  # the score head stays behind
+    assert all("lora_" in name for name in weights)  # the score head has a file of its own
+    score_D = adapting.score_head(guard / ADAPTER)
+    assert score_D is not None and score_D.shape == (32,) and score_D.any()
+    assert adapting.score_head(guard) is None
     card = json.loads((guard / ADAPTER / "adapter_config.json").read_text())
     assert (card["task_type"], card["base_model_name_or_path"]) == ("CAUSAL_LM", None)
     plain, adapted = (

@@ -116,6 +116,7 @@ def _fitted(rows: Any, model: str, out: Path, options: dict[str, Any], report: A
         cache=Path(options["cache"]),
         settings=settings,
         learned=parts.adapter,
+        score_D=adapting.score_head(adapters[0]) if adapters else None,
         report=report,
     )
 

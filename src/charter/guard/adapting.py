@@ -1,10 +1,13 @@
 """An adapter that makes a model read for harm, below the linear heads of the kind `readout`.
 
-    DIR/adapter/   LoRA in half precision, to be merged into the model that the guard reads with
+    DIR/adapter/   LoRA in half precision, to be merged into the model that the guard reads with,
+                   and the score head that it was trained with
 
 Owns training it and writing it small, and which rows are left for the heads: activations of rows
 that the adapter has learned by heart would make the heads far too sure. Nothing that serves imports
 this module.
+
+Shape suffixes: D hidden size.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from charter.errors import InputError
 from charter.guard.examples import GuardExample
@@ -31,6 +35,7 @@ from charter.training.quiet import quiet
 from charter.training.settings import TrainSettings
 
 _WEIGHTS = "adapter_model.safetensors"
+_SCORE = "score.safetensors"
 _KEY = "key"
 """File that says what an adapter was made of."""
 
@@ -97,6 +102,7 @@ def adapt(
     key = digest([base.identity, settings, examples])
     if (folder / _KEY).exists() and (folder / _KEY).read_text() == key:
         return folder
+    (folder / _KEY).unlink(missing_ok=True)
     net = tuned(examples, base, settings, out, job=Checkpoint(model), report=report).net
     assert isinstance(net, PeftModel)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,6 +113,8 @@ def adapt(
         if "lora_" in name
     }
     save_file(half, folder / _WEIGHTS)
+    (score_D,) = (value for name, value in state.items() if name.endswith("score.weight"))
+    save_file({"weight": score_D.detach().to("cpu", torch.float32)[0]}, folder / _SCORE)
     config = net.peft_config[net.active_adapter]
     assert isinstance(config, LoraConfig)
     # As it is loaded: into a language model, whose blocks have the same names.
@@ -114,3 +122,9 @@ def adapt(
     sort_lists(folder / "adapter_config.json")
     write_atomic(folder / _KEY, key.encode())
     return folder
+
+
+def score_head(folder: Path) -> np.ndarray | None:
+    """Weights [D] of the score head of an adapter's training; None if the folder has none."""
+    file = folder / _SCORE
+    return np.asarray(load_file(file)["weight"].numpy()) if file.exists() else None

@@ -82,6 +82,24 @@ def fit_direction(rows: Labelled, strengths: Sequence[float]) -> FittedHead:
     return FittedHead(weights_F, bias, best, crossed[best])
 
 
+def joined(head: FittedHead, rows: Labelled, known_F: np.ndarray) -> FittedHead:
+    """One direction of two: a fitted one, and one from elsewhere that saw none of the rows.
+
+    Args:
+        head: fitted on the rows.
+        rows: decide the share of each.
+        known_F: the other direction.
+    """
+    known_N = rows.features_NF @ known_F
+    (a, b), bias = _shares([head.left_out_N, known_N], rows.labels_N)
+    return FittedHead(
+        a * head.weights_F + b * known_F,
+        a * head.bias + bias,
+        head.strength,
+        a * head.left_out_N + b * known_N + bias,
+    )
+
+
 def fit_word_head(rows: Worded, settings: WordsSettings) -> tuple[WordsHead, np.ndarray]:
     """A head over words, and its logits of rows left out [N]."""
     fold_N, left_out_N = fold_of(rows.groups, FOLDS), np.zeros(len(rows.texts))
@@ -104,20 +122,26 @@ def fit_mix(
     A head that would get a negative weight is left out: it would lower the score of a text for
     looking harmful.
     """
-    columns = {"activations": activations_N, "words": words_N}
-    if prompt_N is not None:
-        columns["prompt"] = prompt_N
-    kept = [name for name, values in columns.items() if np.ptp(values) > 0]
+    columns = [activations_N, words_N, *([] if prompt_N is None else [prompt_N])]
+    (activations, words, *prompt), bias = _shares(columns, labels_N)
+    return Mix(activations, words, prompt[0] if prompt else 0.0, bias)
+
+
+def _shares(columns: Sequence[np.ndarray], labels_N: np.ndarray) -> tuple[list[float], float]:
+    """Weights of logits, none of them negative, and the bias beside them."""
+    shares = [0.0] * len(columns)
+    kept = [place for place, values_N in enumerate(columns) if np.ptp(values_N) > 0]
     while kept:
-        logits_NC = np.stack([columns[name] for name in kept], 1)
+        logits_NC = np.stack([columns[place] for place in kept], 1)
         model = LogisticRegression(C=1.0, max_iter=500, class_weight="balanced")
         model.fit(logits_NC, labels_N)
         weights = dict(zip(kept, map(float, model.coef_[0]), strict=True))
         if min(weights.values()) >= 0:
-            none = {"activations": 0.0, "words": 0.0, "prompt": 0.0}
-            return Mix(**{**none, **weights, "bias": float(model.intercept_[0])})
-        kept = [name for name in kept if weights[name] >= 0]
-    return Mix(0.0, 0.0, 0.0, 0.0)
+            for place, weight in weights.items():
+                shares[place] = weight
+            return shares, float(model.intercept_[0])
+        kept = [place for place in kept if weights[place] >= 0]
+    return shares, 0.0
 
 
 def fit_categories(

@@ -3,7 +3,7 @@
 Owns the order of things: read activations, fit the heads of both stages, mix them with words, test
 them on rows held out, and write the folder with its card. How heads are fitted is `fit_heads`'.
 
-Shape suffixes: N rows, F features, K axes (harmful, then categories).
+Shape suffixes: N rows, F features, K axes (harmful, then categories), D hidden size.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from charter.guard.examples import GuardExample
 from charter.guard.features import ActivationReader
 from charter.guard.fit_heads import (
     Basis,
+    FittedHead,
     HeadSettings,
     Labelled,
     Worded,
@@ -32,6 +33,7 @@ from charter.guard.fit_heads import (
     fit_mix,
     fit_tokens,
     fit_word_head,
+    joined,
 )
 from charter.guard.heads import ReadoutHeads
 from charter.guard.readable import readable
@@ -85,6 +87,8 @@ class _Parts:
     reader: ActivationReader
     settings: FitSettings
     report: Report
+    score_D: np.ndarray | None = None
+    """Score head of the adapter's training, on the last layer."""
     words: dict[str, WordsHead] = field(default_factory=dict)
     left_out: dict[str, float] = field(default_factory=dict)
     """Mixed logit of each training conversation, by heads that had not seen it."""
@@ -93,6 +97,15 @@ class _Parts:
         return self.reader.prompts(
             [row.conversation for row in rows], lambda n, of: self.report(doing, n, of)
         )
+
+    def direction(self, rows: Labelled) -> FittedHead:
+        """A head on activations, together with the adapter's own score if there is one."""
+        head = fit_direction(rows, self.settings.heads.strengths)
+        if self.score_D is None:
+            return head
+        # The last layer stands last: of a prompt at its last token, of an answer on average.
+        before = np.zeros(len(head.weights_F) - len(self.score_D), np.float32)
+        return joined(head, rows, np.concatenate([before, self.score_D]))
 
     def words_head(
         self, stage: str, rows: Sequence[GuardExample], learned: Sequence[GuardExample]
@@ -114,6 +127,7 @@ def train(
     cache: Path,
     settings: FitSettings | None = None,
     learned: Sequence[GuardExample] = (),
+    score_D: np.ndarray | None = None,
     about: dict[str, Any] | None = None,
     report: Report = lambda *_: None,
 ) -> Trained:
@@ -128,6 +142,7 @@ def train(
         settings: see `FitSettings`.
         learned: rows from which the adapter in `out`, with which the model was loaded, has learned;
             only heads over words learn from them again.
+        score_D: the score head that the adapter was trained with.
         about: data, licence, limits, for the card.
         report: told of the progress.
 
@@ -136,7 +151,7 @@ def train(
     """
     rows, chosen = rows.check(), settings or FitSettings()
     layers = tuple(range(model.layers, 0, -chosen.layer_step))[::-1]
-    parts = _Parts(model, ActivationReader(model, layers, cache), chosen, report)
+    parts = _Parts(model, ActivationReader(model, layers, cache), chosen, report, score_D)
     prompt = _fit_prompt(parts, rows.prompts, [row for row in learned if not row.answer])
     answer = _NO_ANSWER
     if rows.can_learn_answers:
@@ -203,7 +218,7 @@ def _fit_prompt(
     features = parts.prompts(rows, "reading prompts")
     labelled = Labelled(features, _labels(rows), _bases(rows))
     parts.report("fitting prompts", 0, 1)
-    head = fit_direction(labelled, parts.settings.heads.strengths)
+    head = parts.direction(labelled)
     words_N = parts.words_head("prompt", rows, learned)
     mix = fit_mix(head.left_out_N, words_N, labelled.labels_N)
     for row, a, w in zip(rows, head.left_out_N, words_N, strict=True):
@@ -232,7 +247,7 @@ def _fit_answer(
     parts.report("fitting answers", 0, 1)
     words_N = parts.words_head("answer", rows, learned)
     if kind == "mean":
-        head = fit_direction(labelled, parts.settings.heads.strengths)
+        head = parts.direction(labelled)
         weights_F, bias, logits_N = head.weights_F, head.bias, head.left_out_N
         prior = float(logits_N[labels_N == 0].mean())
     else:

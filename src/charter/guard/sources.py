@@ -90,13 +90,24 @@ def pool(constitution: Constitution) -> list[Given]:
     """The benign pool: ordinary, borderline and long prompts, in no category of the constitution.
 
     The long ones are essays, stories, code and business mails: without them a guard learns that
-    long is harmful.
+    long is harmful. The tasks are next to harmful ones in form and matter.
     """
     known = categories(constitution)
     taken = {id for id, (label, _) in known.items() if label == "harmless"}
     chains = (g for g in _chains() if g.label == "harmless")
-    given = [*_prompts("benign"), *_prompts("borderline"), *_own("benign_long"), *chains]
+    given = [
+        *_prompts("benign"),
+        *_prompts("borderline"),
+        *_own("benign_long"),
+        *_own("harmless_tasks"),
+        *chains,
+    ]
     return [g._replace(category="") for g in given if g.category not in taken]
+
+
+def harmful_tasks() -> list[Given]:
+    """Requests in the imperative, of categories that a constitution may or may not have."""
+    return _own("harmful_tasks", "harmful")
 
 
 def from_file(file: str, constitution: Constitution) -> Iterator[Given]:
@@ -173,6 +184,7 @@ def _label(row: Mapping[str, Any], field: str, file: str, line: int) -> Label:
 
 def _shipped() -> Iterator[Given]:
     yield from _prompts("redteam")
+    yield from harmful_tasks()
     yield from _own("harmless")
     yield from _prompts("borderline")
     yield from _chains()
@@ -183,9 +195,9 @@ def _prompts(kind: str) -> list[Given]:
     return [Given(p, label, p.category, "library") for p in sets.library(kind)]
 
 
-def _own(name: str) -> list[Given]:
+def _own(name: str, label: Label = "harmless") -> list[Given]:
     return [
-        Given(prompt, "harmless", prompt.category, "library")
+        Given(prompt, label, prompt.category, "library")
         for prompt in sets.load(str(_LIBRARY / f"{name}.jsonl"), name)
     ]
 
