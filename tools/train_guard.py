@@ -55,7 +55,7 @@ HELD_OUT = 0.15
 """Share of the prompts of `prompts/` kept for the card's figures; of `judge/` it is 0.4."""
 MOST = {
     ("prompts", True): 4500, ("prompts", False): 800, ("answers", True): 800,
-    ("prompts_held_out", True): 250, ("prompts_held_out", False): 60,
+    ("prompts_held_out", True): 500, ("prompts_held_out", False): 80,
     ("answers_held_out", True): 120,
 }  # fmt: skip
 """Rows at most of one label and source: by part, and whether they are in plain dress."""

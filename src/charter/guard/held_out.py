@@ -16,15 +16,16 @@ from charter.guard import conformal
 from charter.guard.decision import Stage, Thresholds
 from charter.guard.evaluation import evaluated, scores
 from charter.guard.examples import GuardExample, Label
+from charter.guard.forms.catalogue import PLAIN
 from charter.guard.labelled import TestFile, TestRow
 from charter.guard.token_classifier import TokenClassifier
 from charter.guard.training_rows import TrainingRows
 from charter.seeds import derive
 
 BUDGET = 0.005
-"""Share of harmless rows that the first thresholds may refuse at each stage."""
+"""Share of harmless rows in plain dress that the first thresholds may refuse at each stage."""
 _NOT_KEPT = ("roc", "guard")
-_MOST = 800
+_MOST = 1200
 """Rows of each label: enough for the budget, and answers are scored window by window."""
 
 
@@ -42,7 +43,7 @@ def thresholds_and_figures(
         if not (harmful.rows and harmless.rows):
             continue
         scores_N = scores(classifier, [*harmful.rows, *harmless.rows], stage, window)
-        first = _threshold(scores_N[len(harmful.rows) :])
+        first = _threshold(_ordinary(scores_N[len(harmful.rows) :], harmless))
         thresholds = replace(thresholds, **{stage: first})
         found = evaluated(
             classifier.identity, scores_N, thresholds, harmful, harmless, baselines=classifier.words
@@ -60,6 +61,15 @@ def as_tests(rows: Sequence[GuardExample], label: Label) -> TestFile:
             for row in chosen[:_MOST]
         ]
     )
+
+
+def _ordinary(harmless_N: np.ndarray, harmless: TestFile) -> np.ndarray:
+    """Scores of rows in plain dress, if there are any: what the budget is a promise about.
+
+    A harmless request in an attack form is for the figures by form; ordinary traffic has few.
+    """
+    plain = np.array([row.group["form"] == PLAIN for row in harmless.rows])
+    return harmless_N[plain] if plain.any() else harmless_N
 
 
 def _threshold(harmless_N: np.ndarray) -> float:
