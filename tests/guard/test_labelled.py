@@ -51,3 +51,11 @@ def test_what_is_wrong_is_said(
     (tmp_path / "x.jsonl").write_text(text)
     with pytest.raises(DataError, match=message):
         labelled.read(str(tmp_path / "x.jsonl"), **options)  # type: ignore[arg-type]
+
+
+def test_a_column_that_both_files_have_need_not_be_named_twice(tmp_path: Path) -> None:
+    (tmp_path / "with.csv").write_text("Behavior,other\na,b\n")
+    (tmp_path / "without.jsonl").write_text('{"prompt": "a"}\n"plain text"\n')
+    assert labelled.shared_column(str(tmp_path / "with.csv"), "Behavior") == "Behavior"
+    assert labelled.shared_column(str(tmp_path / "without.jsonl"), "Behavior") is None
+    assert labelled.shared_column(str(tmp_path / "with.csv"), None) is None

@@ -193,7 +193,9 @@ def calibrate(
 @click.option("--guard", default="default", show_default=True, help="Folder of a guard.")
 @click.option("--harmful", required=True, metavar="FILE", help="CSV or JSONL, .gz too.")
 @click.option("--benign", required=True, metavar="FILE", help="CSV or JSONL, .gz too.")
-@click.option("--benign-text-column", metavar="NAME", help="If it differs from --text-column.")
+@click.option(
+    "--benign-text-column", metavar="NAME", help="[default: --text-column or a usual name]"
+)
 @_with_columns
 @as_json_option
 def evaluate(
@@ -208,12 +210,13 @@ def evaluate(
 
     With answers, it is the answers that are judged; without, the prompts.
     """
-    from charter.guard import evaluation, loading, readout_guard
+    from charter.guard import evaluation, labelled, loading, readout_guard
     from charter.guard.config import GuardSettings
 
     loaded = loading.load(guard)
     window = columns["window"] or loaded.window or GuardSettings().window
-    other = {**columns, "text_column": benign_text_column or columns["text_column"]}
+    same = labelled.shared_column(benign, columns["text_column"])
+    other = {**columns, "text_column": benign_text_column or same}
     found = evaluation.evaluate(
         loaded.classifier,
         loaded.thresholds,

@@ -24,7 +24,9 @@ _FILE = click.Path(exists=True, dir_okay=False)
 @click.option("--text-column", metavar="NAME", help="Column of the behaviour.")
 @click.option("--forms", default="all", show_default=True, metavar="A,B", help="Attack forms.")
 @click.option("--benign", type=_FILE, help="Harmless requests, sent in the same forms.")
-@click.option("--benign-text-column", metavar="NAME", help="If it differs from --text-column.")
+@click.option(
+    "--benign-text-column", metavar="NAME", help="[default: --text-column or a usual name]"
+)
 @click.option("--tasks", type=_FILE, help="Questions with answers, for the jailbreak tax.")
 @click.option("--rounds", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--guard", metavar="DIR", help="Put this guard before the target, in this process.")
@@ -85,11 +87,14 @@ def redteam(url: str, model: str | None, out: Path, as_json: bool, **options: An
 
 
 def _questions(options: dict[str, Any]) -> Questions:
+    from charter.guard import labelled
     from charter.guard.redteam import behaviours
     from charter.guard.redteam.campaign import Questions
 
     limit, column = options["limit"], options["text_column"]
-    benign_column = options["benign_text_column"] or (column if options["benign"] else None)
+    benign_column = options["benign_text_column"]
+    if options["benign"] and not benign_column:
+        benign_column = labelled.shared_column(options["benign"], column)
     asked = behaviours.read(options["behaviours"], "redteam", text=column, limit=limit)
     benign = behaviours.read(options["benign"], "benign", text=benign_column, limit=limit)
     tasks = behaviours.tasks(options["tasks"], limit=limit) if options["tasks"] else ()

@@ -51,7 +51,7 @@ _COMMANDS: tuple[click.Command, ...] = (
 def cli() -> None:
     """Constitutional AI from one written document.
 
-    Start with `charter run` (the embedded model, about a quarter of an hour on two cores), then
+    Start with `charter run` (the embedded model, about twelve minutes on two cores), then
     open the report that it names.
     """
 

@@ -3,6 +3,7 @@
 OUT/
 ├── collect.json    the result, as `--json` prints it
 ├── draft.yaml      the draft constitution; none if no statement reached the threshold
+├── map.csv         where each participant lies on the opinion map
 └── report.html     opinion map, consensus, divisive statements, sensitivity
 """
 

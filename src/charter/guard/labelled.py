@@ -78,6 +78,15 @@ def read(
     return found
 
 
+def shared_column(file: str, name: str | None) -> str | None:
+    """Column of a second file whose own was not named: the first one's, if its first row has it.
+
+    None, for one of the usual names, if not.
+    """
+    first = next((row for _, row in sets.rows(file)), None)
+    return name if isinstance(first, Mapping) and name in first else None
+
+
 def groups(rows: list[TestRow], name: str) -> dict[str, list[int]]:
     """Places of the rows of each group that `name` (`category`, `form`) divides them into."""
     found: dict[str, list[int]] = {}

@@ -23,7 +23,16 @@ from charter.prompts import hub
 from charter.records import Message, Prompt, Role, Split, digest
 
 LIBRARY = ("redteam", "benign", "borderline")
-_TEXT_FIELDS = ("prompt", "text", "question", "instruction", "goal", "Goal", "forbidden_prompt")
+_TEXT_FIELDS = (
+    "prompt",
+    "text",
+    "question",
+    "instruction",
+    "goal",
+    "Goal",
+    "forbidden_prompt",
+    "Behavior",
+)
 _EVAL_SHARE = 0.25
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 _KIND_WORDS = {

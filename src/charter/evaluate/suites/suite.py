@@ -38,7 +38,7 @@ class Item(Record, frozen=True):
 
 
 class Reading(Record, frozen=True):
-    """What came of one item with one model. One line of `readings.jsonl`.
+    """What came of one item with one model. One line of `SUITE.jsonl`.
 
     Attributes:
         id: suite, model and prompt.
