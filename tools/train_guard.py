@@ -32,10 +32,11 @@ import msgspec
 from charter.constitution import document
 from charter.constitution.document import Constitution
 from charter.display import progress_bars
-from charter.guard import adapting, fitting, loading, synthesis, training_rows
+from charter.guard import adapting, calibration, fitting, loading, synthesis, training_rows
 from charter.guard.examples import GuardExample, Label
 from charter.guard.forms.catalogue import PLAIN, forms
 from charter.guard.forms.form import dressed
+from charter.guard.labelled import TestFile, TestRow
 from charter.guard.material import MaterialDeps
 from charter.guard.slots import MaterialConfig
 from charter.guard.sources import categories, fallback_clauses, harmful_tasks
@@ -49,6 +50,9 @@ from charter.training.settings import TrainSettings
 REDTEAM, BENIGN = "prompts/redteam_prompts.jsonl.gz", "prompts/benign_prompts.jsonl.gz"
 NOT_HARMFUL = ("Tailored Financial Advice", "Political Campaigning")
 """Parts of CatQA that break a provider's policy and harm nobody: retirement plans, lobbying."""
+REFUSED = 0.0035
+"""Share of ordinary prompts that the shipped threshold may refuse: at 0.5 %, which recall is
+reported at, a quarter of XSTest's safe prompts would be refused as well."""
 CORRECTIONS = Path(__file__).with_name("redteam_labels.txt")
 """Digest of a prompt's text, and `harmless` or `unclear`: what a reader made of it."""
 HELD_OUT = 0.15
@@ -212,6 +216,18 @@ def thinned(rows: training_rows.TrainingRows) -> training_rows.TrainingRows:
     return training_rows.TrainingRows(*map(part, parts))
 
 
+def calibrated(options: argparse.Namespace, constitution: Constitution) -> None:
+    """Set the prompt's threshold on ordinary prompts held out, which no row was made from."""
+    held = [row for row in Rows(options.data, constitution).benign() if row.split == "eval"]
+    loaded = loading.load(str(options.out))
+    window = loaded.window or fitting.FitSettings().window
+    ordinary = TestFile([TestRow(row.conversation, "", {}) for row in held])
+    found = calibration.calibrate(
+        loaded.classifier, loaded.thresholds, window, ordinary, budget=REFUSED
+    )
+    calibration.keep(options.out, found, window)
+
+
 def counts(rows: training_rows.TrainingRows) -> dict[str, int]:
     """Rows by part and label."""
     parts = ("prompts", "answers", "prompts_held_out", "answers_held_out")
@@ -294,6 +310,7 @@ def main() -> None:
             about=about,
             report=progress,
         )
+    calibrated(options, constitution)
     write_atomic(options.out / "README.md", card(trained, about["rows"]).encode())
     for stage, figures in trained.figures.items():
         shown = ("auroc", "auprc", "recall_at_fpr", "at_threshold", "baseline", "by_form")
