@@ -312,7 +312,9 @@ def cascade(options: argparse.Namespace) -> Figures:
     if not isinstance(both, CascadeClassifier):
         raise SystemExit(f"{options.cascade}: no guard of the kind 'cascade'")
     column = options.text_column
-    files = [labelled.read(f, text=column).rows for f in (options.harmful, options.benign)]
+    other = labelled.shared_column(options.benign, column)
+    given = ((options.harmful, column), (options.benign, other))
+    files = [labelled.read(file, text=name).rows for file, name in given]
     rows, labels = [*files[0], *files[1]], np.repeat([1, 0], [len(f) for f in files])
     started = time.perf_counter()
     first = evaluation.scores(both.first, rows, "prompt", 32)

@@ -35,7 +35,7 @@ from charter.display import progress_bars
 from charter.guard import adapting, calibration, fitting, loading, synthesis, training_rows
 from charter.guard.examples import GuardExample, Label
 from charter.guard.forms.catalogue import PLAIN, forms
-from charter.guard.forms.form import dressed
+from charter.guard.forms.form import dressed, likeness
 from charter.guard.labelled import TestFile, TestRow
 from charter.guard.material import MaterialDeps
 from charter.guard.slots import MaterialConfig
@@ -109,7 +109,7 @@ class Rows:
         """
         read = dict(line.split() for line in CORRECTIONS.read_text().splitlines() if line[0] != "#")
         for row in self._read(REDTEAM):
-            label = read.get(digest(_folded(row["prompt"])), "harmful")
+            label = read.get(digest(likeness(row["prompt"])), "harmful")
             if label != "unclear" and not str(row["category"]).startswith(NOT_HARMFUL):
                 yield self._row(row["prompt"], "", label, HELD_OUT)
         for given in harmful_tasks():
@@ -166,7 +166,7 @@ class Rows:
         self, prompt: str | tuple[Message, ...], answer: str, label: Label, held_out: float
     ) -> GuardExample:
         turns = (Message("user", prompt.strip()),) if isinstance(prompt, str) else prompt
-        base = f"data-{digest(_folded(turns[0].content))}"
+        base = f"data-{digest(likeness(turns[0].content))}"
         split: Split = "eval" if derive("held out", base) % 1000 < 1000 * held_out else "train"
         part = f"answer-{digest(answer)}" if answer else PLAIN
         return GuardExample(
@@ -177,10 +177,6 @@ class Rows:
     def _read(self, file: str) -> Iterator[dict[str, Any]]:
         with gzip.open(self.data / file, "rt", encoding="utf-8") as stream:
             yield from map(json.loads, stream)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def synthesised(constitution: Constitution, out: Path, forms_each: int) -> Path:
@@ -291,13 +287,12 @@ def main() -> None:
     learned: tuple[GuardExample, ...] = ()
     settings = fitting.FitSettings(answer_head=options.answer_head)
     about = {"licence": "Apache-2.0", "data": LICENCES, "rows": counts(rows)}
-    adapters, score_D = list[Path](), None
+    adapters: list[Path] = []
     with progress_bars() as progress:
         if options.adapter_share:
             parts = adapting.divided(rows, options.adapter_share, options.adapter_share / 2)
             learned, rows = parts.adapter, parts.heads
             adapters = [adapting.adapt(learned, "embedded", options.out, TUNING, report=progress)]
-            score_D = adapting.score_head(adapters[0])
         trained = fitting.train(
             rows,
             hf.load("embedded", adapters=adapters),
@@ -306,7 +301,6 @@ def main() -> None:
             cache=options.work / "features",
             settings=settings,
             learned=learned,
-            score_D=score_D,
             about=about,
             report=progress,
         )

@@ -16,7 +16,7 @@ from tests.guard.test_guard_model import ROWS, SETTINGS
 from charter.cli.main import cli as main
 from charter.errors import InputError, ModelError
 from charter.guard import adapting, fitting, loading
-from charter.guard.readout_guard import ADAPTER
+from charter.guard.readout_guard import ADAPTER, score_head
 from charter.models import hf
 from charter.training.settings import TrainSettings
 
@@ -42,7 +42,6 @@ def guard(
         cache=out / "cache",
         settings=SETTINGS,
         learned=parts.adapter,
-        score_D=adapting.score_head(folder),
     )
     return out
 
@@ -68,9 +67,9 @@ def test_the_adapter_is_small_and_fits_a_causal_model(guard: Path, tiny_model_fo
     weights = load_file(guard / ADAPTER / "adapter_model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float16}
     assert all("lora_" in name for name in weights)  # the score head has a file of its own
-    score_D = adapting.score_head(guard / ADAPTER)
+    score_D = score_head(guard / ADAPTER)
     assert score_D is not None and score_D.shape == (32,) and score_D.any()
-    assert adapting.score_head(guard) is None
+    assert score_head(guard) is None
     card = json.loads((guard / ADAPTER / "adapter_config.json").read_text())
     assert (card["task_type"], card["base_model_name_or_path"]) == ("CAUSAL_LM", None)
     plain, adapted = (

@@ -116,7 +116,6 @@ def _fitted(rows: Any, model: str, out: Path, options: dict[str, Any], report: A
         cache=Path(options["cache"]),
         settings=settings,
         learned=parts.adapter,
-        score_D=adapting.score_head(adapters[0]) if adapters else None,
         report=report,
     )
 
@@ -215,8 +214,8 @@ def evaluate(
 
     loaded = loading.load(guard)
     window = columns["window"] or loaded.window or GuardSettings().window
-    same = labelled.shared_column(benign, columns["text_column"])
-    other = {**columns, "text_column": benign_text_column or same}
+    column = benign_text_column or labelled.shared_column(benign, columns["text_column"])
+    other = {**columns, "text_column": column}
     found = evaluation.evaluate(
         loaded.classifier,
         loaded.thresholds,

@@ -21,19 +21,7 @@ from charter.records import Message, Prompt, digest
 
 FOLDER = "CHARTER_DATA"
 """Environment variable with the folder of the public files."""
-_TEXTS = (
-    "prompt",
-    "text",
-    "question",
-    "instruction",
-    "goal",
-    "Goal",
-    "Behavior",
-    "forbidden_prompt",
-    "prompts_final",
-    "prompt_text",
-    "en",
-)
+_TEXTS = (*sets.TEXT_FIELDS, "prompts_final", "prompt_text", "en")
 """Columns that hold the prompt, by the sets that we know; the first one found is read."""
 _CATEGORIES = ("category", "type", "SemanticCategory", "Category", "harm_area", "hazard", "source")
 _UNKNOWN = "unknown"

@@ -15,15 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from charter.errors import InputError
 from charter.guard.examples import GuardExample
 from charter.guard.fitting import Report
-from charter.guard.readout_guard import ADAPTER
+from charter.guard.readout_guard import ADAPTER, SCORE
 from charter.guard.training_rows import TrainingRows
 from charter.guard.values import tuned
 from charter.models import hf
@@ -35,7 +34,6 @@ from charter.training.quiet import quiet
 from charter.training.settings import TrainSettings
 
 _WEIGHTS = "adapter_model.safetensors"
-_SCORE = "score.safetensors"
 _KEY = "key"
 """File that says what an adapter was made of."""
 
@@ -114,7 +112,7 @@ def adapt(
     }
     save_file(half, folder / _WEIGHTS)
     (score_D,) = (value for name, value in state.items() if name.endswith("score.weight"))
-    save_file({"weight": score_D.detach().to("cpu", torch.float32)[0]}, folder / _SCORE)
+    save_file({"weight": score_D.detach().to("cpu", torch.float32)[0]}, folder / SCORE)
     config = net.peft_config[net.active_adapter]
     assert isinstance(config, LoraConfig)
     # As it is loaded: into a language model, whose blocks have the same names.
@@ -122,9 +120,3 @@ def adapt(
     sort_lists(folder / "adapter_config.json")
     write_atomic(folder / _KEY, key.encode())
     return folder
-
-
-def score_head(folder: Path) -> np.ndarray | None:
-    """Weights [D] of the score head of an adapter's training; None if the folder has none."""
-    file = folder / _SCORE
-    return np.asarray(load_file(file)["weight"].numpy()) if file.exists() else None

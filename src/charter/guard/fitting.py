@@ -37,7 +37,7 @@ from charter.guard.fit_heads import (
 )
 from charter.guard.heads import ReadoutHeads
 from charter.guard.readable import readable
-from charter.guard.readout_guard import ReadoutCard
+from charter.guard.readout_guard import ADAPTER, ReadoutCard, score_head
 from charter.guard.smoothing import Smoothing
 from charter.guard.token_classifier import Mix, Reading, TokenClassifier, spoken
 from charter.guard.training_rows import TrainingRows
@@ -127,7 +127,6 @@ def train(
     cache: Path,
     settings: FitSettings | None = None,
     learned: Sequence[GuardExample] = (),
-    score_D: np.ndarray | None = None,
     about: dict[str, Any] | None = None,
     report: Report = lambda *_: None,
 ) -> Trained:
@@ -141,8 +140,7 @@ def train(
         cache: folder where activations are kept.
         settings: see `FitSettings`.
         learned: rows from which the adapter in `out`, with which the model was loaded, has learned;
-            only heads over words learn from them again.
-        score_D: the score head that the adapter was trained with.
+            its score head joins the fitted ones, and only heads over words learn from them again.
         about: data, licence, limits, for the card.
         report: told of the progress.
 
@@ -151,6 +149,7 @@ def train(
     """
     rows, chosen = rows.check(), settings or FitSettings()
     layers = tuple(range(model.layers, 0, -chosen.layer_step))[::-1]
+    score_D = score_head(out / ADAPTER) if learned else None
     parts = _Parts(model, ActivationReader(model, layers, cache), chosen, report, score_D)
     prompt = _fit_prompt(parts, rows.prompts, [row for row in learned if not row.answer])
     answer = _NO_ANSWER

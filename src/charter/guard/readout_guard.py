@@ -3,10 +3,13 @@
     DIR/
     ├── guard.json            card: model, layers, mixture, thresholds, figures
     ├── heads.safetensors
-    ├── adapter/              merged into the model that is read, where there is one
+    ├── adapter/              merged into the model that is read, where there is one; and the score
+    │                         head that it was trained with, which is part of the heads
     └── words-prompt/ words-answer/     heads over words: part of the score, and the baseline
 
 Owns the card. Knows neither fitting nor thresholds.
+
+Shape suffixes: D hidden size.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from safetensors.numpy import load_file
 
 from charter.errors import ModelError
 from charter.guard import guard_file
@@ -28,6 +33,7 @@ from charter.readout.words import WordsHead, has_words, load_words
 from charter.records import digest
 
 KIND, STAGES, ADAPTER = "readout", ("prompt", "answer"), "adapter"
+SCORE = "score.safetensors"
 
 
 class ReadoutCard(msgspec.Struct, frozen=True):
@@ -66,6 +72,12 @@ def load(folder: Path) -> TokenClassifier:
     words = word_heads(folder)
     known = digest([heads.identity, card.reading, {s: w.identity for s, w in words.items()}])
     return TokenClassifier(model, heads, f"{KIND}@{known}+{model.identity}", card.reading, words)
+
+
+def score_head(adapter: Path) -> np.ndarray | None:
+    """Weights [D] of the score head that an adapter was trained with; None if it has none."""
+    file = adapter / SCORE
+    return load_file(file)["weight"] if file.exists() else None
 
 
 def word_heads(folder: Path) -> dict[str, WordsHead]:

@@ -23,16 +23,17 @@ from charter.prompts import hub
 from charter.records import Message, Prompt, Role, Split, digest
 
 LIBRARY = ("redteam", "benign", "borderline")
-_TEXT_FIELDS = (
+TEXT_FIELDS = (
     "prompt",
     "text",
     "question",
     "instruction",
     "goal",
     "Goal",
-    "forbidden_prompt",
     "Behavior",
+    "forbidden_prompt",
 )
+"""Fields that hold a prompt; the first one found is read."""
 _EVAL_SHARE = 0.25
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 _KIND_WORDS = {
@@ -128,7 +129,7 @@ def _messages(row: Mapping[str, Any], file: str, line: int) -> tuple[Message, ..
         return _chat(row["messages"], file, line)
     if isinstance(row.get("chosen"), str):
         return _hh_prompt(row["chosen"], file, line)
-    for field in _TEXT_FIELDS:
+    for field in TEXT_FIELDS:
         value = row.get(field)
         if isinstance(value, list):
             return _chat(value, file, line)
@@ -140,7 +141,7 @@ def _messages(row: Mapping[str, Any], file: str, line: int) -> tuple[Message, ..
         f"has fields {sorted(map(str, row))}",
         file=file,
         line=line,
-        expected=f"one of {', '.join(_TEXT_FIELDS)}, messages, chosen",
+        expected=f"one of {', '.join(TEXT_FIELDS)}, messages, chosen",
     )
 
 

@@ -143,5 +143,5 @@ def dressed(form: Form, messages: Sequence[Message], seed: int = 0) -> tuple[Mes
 
 
 def likeness(text: str) -> str:
-    """A text as `lossless` compares it: case and white space folded."""
+    """A text with case and white space folded, as `lossless` compares it."""
     return " ".join(text.casefold().split())
